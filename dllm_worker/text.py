@@ -1,0 +1,93 @@
+"""Between text and token ids: the checkpoint's own tokenizer and chat template."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from transformers import AutoTokenizer
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+class TextError(ValueError):
+    """The checkpoint's tokenizer cannot do what was asked of it."""
+
+
+class Text:
+    """Encodes and decodes; special tokens are never read from, nor written into, a user's text."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._tokenizer = tokenizer
+
+    @staticmethod
+    def load(path: Path) -> Text:
+        """Read ``tokenizer.json`` and its configuration. Code of the checkpoint is not executed."""
+        if not (path / "tokenizer.json").is_file():
+            raise TextError(f"{path}: tokenizer.json is missing")
+        return Text(AutoTokenizer.from_pretrained(path, trust_remote_code=False, local_files_only=True))
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of ``text``. Text that spells a special token is encoded as plain text."""
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ``ids`` without special tokens; incomplete UTF-8 becomes U+FFFD."""
+        text = self._tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return str(text)
+
+    def begin(self) -> list[int]:
+        """What precedes a document: the beginning-of-sequence token where the checkpoint has one."""
+        bos = self._tokenizer.bos_token_id
+        return [] if bos is None else [int(bos)]
+
+    def chat(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
+        """The conversation in the checkpoint's chat template, ending where the answer begins.
+
+        The rendered template is read with its special tokens, so a message that spells one is refused.
+        """
+        if self._tokenizer.chat_template is None:
+            raise TextError("this model has no chat template")
+        for token in self._tokenizer.all_special_tokens:
+            if any(token in message["content"] for message in messages):
+                raise TextError(f"a message contains the special token {token}")
+        ids = self._tokenizer.apply_chat_template(
+            [dict(message) for message in messages], add_generation_prompt=True, tokenize=True, return_dict=False
+        )
+        return [int(token) for token in ids]
+
+    def token_text(self, token: int) -> str:
+        """How one token looks on its own; empty for special tokens."""
+        return self.decode([token])
+
+
+class IncrementalDecoder:
+    """Text that only grows: what :meth:`push` and :meth:`flush` return adds up to ``decode`` of all ids.
+
+    Bytes that do not yet end a UTF-8 scalar are held back. Byte-level tokenizers write such bytes as U+FFFD at the
+    end of the text, which is how they are recognised.
+    """
+
+    def __init__(self, text: Text) -> None:
+        self._text = text
+        self._pending: list[int] = []
+        self._context: list[int] = []
+
+    def push(self, ids: Sequence[int]) -> str:
+        """The text that ``ids`` complete."""
+        self._pending.extend(ids)
+        known = self._text.decode(self._context)
+        grown = self._text.decode([*self._context, *self._pending])
+        if grown.endswith(_REPLACEMENT):
+            return ""
+        self._context, self._pending = self._pending or self._context, []
+        return grown[len(known) :]
+
+    def flush(self) -> str:
+        """What is still held back, with U+FFFD for bytes that never became text."""
+        known = self._text.decode(self._context)
+        rest = self._text.decode([*self._context, *self._pending])[len(known) :]
+        self._pending = []
+        return rest

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from dllm_worker.sampling.samplers import SAMPLERS, Bounds, Scores, accept, settled
+
+INFINITE = -math.inf
+
+
+def scores(confidence: list[float], masked: list[bool] | None = None, order: list[float] | None = None) -> Scores:
+    """One canvas; a position's entropy is that of a coin with its confidence."""
+    p = torch.tensor([confidence])
+    entropy = torch.special.entr(p) + torch.special.entr(1 - p)
+    hidden = torch.tensor([masked or [True] * len(confidence)])
+    return Scores(hidden, p, entropy, torch.tensor([order or confidence]))
+
+
+def bounds(
+    quota: int = 1, threshold: float = 0.9, entropy_bound: float = 0.1, entropy_exit: float = INFINITE
+) -> Bounds:
+    return Bounds(*(torch.tensor([value]) for value in (quota, threshold, entropy_bound, entropy_exit)))
+
+
+def picked(accepted: Tensor) -> list[int]:
+    return accepted[0].nonzero().flatten().tolist()
+
+
+def test_low_confidence_takes_the_most_confident() -> None:
+    assert picked(accept(["low_confidence"], scores([0.2, 0.9, 0.5, 0.8]), bounds(quota=2))) == [1, 3]
+
+
+def test_random_follows_the_noise() -> None:
+    drawn = scores([0.9, 0.9, 0.1, 0.1], order=[0.3, 0.1, 0.8, 0.2])
+    assert picked(accept(["random"], drawn, bounds(quota=2))) == [0, 2]
+
+
+def test_threshold_takes_all_above_it_and_the_threshold_itself() -> None:
+    assert picked(accept(["confidence_threshold"], scores([0.95, 0.9, 0.89, 0.99]), bounds())) == [0, 1, 3]
+
+
+def test_threshold_takes_the_best_when_none_is_above() -> None:
+    assert picked(accept(["confidence_threshold"], scores([0.3, 0.6, 0.5]), bounds())) == [1]
+
+
+def test_threshold_pays_the_quota() -> None:
+    assert picked(accept(["confidence_threshold"], scores([0.3, 0.6, 0.5]), bounds(quota=2))) == [1, 2]
+
+
+def test_entropy_bound_leaves_out_the_own_entropy() -> None:
+    """Of entropies 0.1, 0.2 and 0.4, the sums before each are 0, 0.1 and 0.3."""
+    hidden = torch.ones(1, 3, dtype=torch.bool)
+    given_entropy = Scores(hidden, torch.zeros(1, 3), torch.tensor([[0.4, 0.1, 0.2]]), torch.zeros(1, 3))
+    assert picked(accept(["entropy_bound"], given_entropy, bounds(entropy_bound=0.05))) == [1]
+    assert picked(accept(["entropy_bound"], given_entropy, bounds(entropy_bound=0.1))) == [1, 2]
+    assert picked(accept(["entropy_bound"], given_entropy, bounds(entropy_bound=0.3001))) == [0, 1, 2]
+
+
+def test_accepted_positions_do_not_count_for_the_entropy_bound() -> None:
+    mixed = scores([0.5, 0.99, 0.98], masked=[False, True, True])
+    assert picked(accept(["entropy_bound"], mixed, bounds(entropy_bound=0.2))) == [1, 2]
+
+
+def test_a_settled_canvas_is_accepted_whole() -> None:
+    """The seeds' example: one token of 1,000 with a logit of 100 ends the denoising, random logits do not."""
+    sure = torch.zeros(1000)
+    sure[3] = 100.0
+    unsure = torch.randn(1000, generator=torch.Generator().manual_seed(0))
+    entropies = [torch.special.entr(logits.softmax(-1)).sum() for logits in (sure, unsure)]
+    hidden = torch.ones(2, 8, dtype=torch.bool)
+    both = Scores(hidden, torch.full((2, 8), 0.1), torch.stack(entropies)[:, None].expand(2, 8), torch.zeros(2, 8))
+    limits = Bounds(torch.ones(2), torch.full((2,), 0.9), torch.zeros(2), torch.full((2,), 0.05))
+    assert settled(both, limits).tolist() == [True, False]
+    assert accept(["low_confidence"] * 2, both, limits).sum(-1).tolist() == [8, 1]
+
+
+def test_the_exit_looks_at_masked_positions_only() -> None:
+    assert settled(scores([0.5, 0.999], masked=[False, True]), bounds(entropy_exit=0.05)).tolist() == [True]
+    assert settled(scores([0.5, 0.999], masked=[True, True]), bounds(entropy_exit=0.05)).tolist() == [False]
+
+
+canvases = st.lists(
+    st.tuples(
+        st.sampled_from(sorted(SAMPLERS)),
+        st.lists(st.tuples(st.floats(0.0, 1.0, width=32), st.booleans()), min_size=6, max_size=6),
+        st.integers(1, 6),
+        st.floats(0.1, 1.0),
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+def stacked(rows: list[tuple[str, list[tuple[float, bool]], int, float]]) -> tuple[list[str], Scores, Bounds]:
+    confidence = torch.tensor([[p for p, _ in cells] for _, cells, _, _ in rows])
+    masked = torch.tensor([[m for _, m in cells] for _, cells, _, _ in rows])
+    entropy = torch.special.entr(confidence) + torch.special.entr(1 - confidence)
+    limits = Bounds(
+        torch.tensor([quota for _, _, quota, _ in rows]),
+        torch.tensor([threshold for _, _, _, threshold in rows]),
+        torch.tensor([0.2] * len(rows)),
+        torch.tensor([INFINITE] * len(rows)),
+    )
+    return [name for name, *_ in rows], Scores(masked, confidence, entropy, confidence.flip(-1)), limits
+
+
+@given(canvases)
+def test_only_masked_positions_and_at_least_one(rows: list[tuple[str, list[tuple[float, bool]], int, float]]) -> None:
+    names, given_scores, limits = stacked(rows)
+    accepted = accept(names, given_scores, limits)
+    assert not bool((accepted & ~given_scores.masked).any())
+    assert accepted.any(-1).tolist() == given_scores.masked.any(-1).tolist()
+    assert bool((accepted.sum(-1) >= torch.minimum(limits.quota, given_scores.masked.sum(-1))).all())
+
+
+@given(canvases)
+def test_a_canvas_decides_alone_as_in_company(rows: list[tuple[str, list[tuple[float, bool]], int, float]]) -> None:
+    together = accept(*stacked(rows))
+    for row, expected in zip(rows, together, strict=True):
+        assert torch.equal(accept(*stacked([row]))[0], expected)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_every_sampler_states_its_source(name: str) -> None:
+    assert SAMPLERS[name].__doc__

@@ -1,0 +1,56 @@
+"""With the shipped tokenizer of tiny-code, which is byte-level."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dllm_worker.models.loading import resolve_checkpoint
+from dllm_worker.text import IncrementalDecoder, Text, TextError
+
+TEXT = Text.load(resolve_checkpoint("embedded:tiny-code"))
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+
+
+@given(texts)
+def test_text_survives_the_round_trip(written: str) -> None:
+    assert TEXT.decode(TEXT.encode(written)) == written
+
+
+@given(texts, st.lists(st.integers(1, 4), max_size=30))
+def test_increments_add_up_to_the_whole(written: str, sizes: list[int]) -> None:
+    ids = TEXT.encode(written)
+    decoder, pieces, at = IncrementalDecoder(TEXT), [], 0
+    for size in [*sizes, len(ids)]:
+        pieces.append(decoder.push(ids[at : at + size]))
+        at += size
+    assert "".join([*pieces, decoder.flush()]) == written
+
+
+@given(st.lists(st.integers(0, 255), max_size=12))
+def test_increments_add_up_for_any_bytes(tokens: list[int]) -> None:
+    """Single tokens of a byte-level vocabulary need not be valid UTF-8."""
+    decoder = IncrementalDecoder(TEXT)
+    pieces = [decoder.push([token]) for token in tokens]
+    assert "".join([*pieces, decoder.flush()]) == TEXT.decode(tokens)
+
+
+def test_half_a_character_is_held_back() -> None:
+    ids = TEXT.encode("€")
+    assert len(ids) > 1
+    decoder = IncrementalDecoder(TEXT)
+    assert [decoder.push([token]) for token in ids] == [""] * (len(ids) - 1) + ["€"]
+
+
+def test_a_user_cannot_write_special_tokens() -> None:
+    spelled = "<|assistant|>"
+    assert TEXT.chat([{"role": "user", "content": "x"}])[-1] not in TEXT.encode(spelled)
+    assert TEXT.decode(TEXT.encode(spelled)) == spelled
+    with pytest.raises(TextError, match="special token"):
+        TEXT.chat([{"role": "user", "content": spelled}])
+
+
+def test_a_model_without_a_chat_template_says_so() -> None:
+    with pytest.raises(TextError, match="no chat template"):
+        Text.load(resolve_checkpoint("embedded:tiny-sudoku")).chat([{"role": "user", "content": "x"}])

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from dllm_worker.models.loading import LoadedModel
+from dllm_worker.request import Request, RequestError, SamplingParameters
+from dllm_worker.validate import validate
+
+
+@pytest.mark.parametrize(
+    ("changes", "parameter"),
+    [
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_tokens": 300}, "max_tokens"),
+        ({"prompt": (96,)}, "prompt"),
+        ({"prompt": (-1,)}, "prompt"),
+        ({"template": ()}, "template"),
+        ({"template": (5, 6)}, "template"),
+        ({"template": (None, 200)}, "template"),
+        ({"canvas_length": 0}, "canvas_length"),
+        ({"canvas_length": 257}, "canvas_length"),
+        ({"sampling": SamplingParameters(algorithm="wino")}, "algorithm"),
+        ({"sampling": SamplingParameters(schedule="square")}, "schedule"),  # type: ignore[arg-type]
+        ({"sampling": SamplingParameters(max_steps=0)}, "max_steps"),
+        ({"sampling": SamplingParameters(threshold=0.0)}, "threshold"),
+        ({"sampling": SamplingParameters(threshold=math.nan)}, "threshold"),
+        ({"sampling": SamplingParameters(entropy_bound=-1.0)}, "entropy_bound"),
+        ({"sampling": SamplingParameters(entropy_exit=-0.1)}, "entropy_exit"),
+        ({"sampling": SamplingParameters(temperature=2.5)}, "temperature"),
+        ({"sampling": SamplingParameters(temperature=math.inf)}, "temperature"),
+        ({"sampling": SamplingParameters(top_p=0.0)}, "top_p"),
+        ({"sampling": SamplingParameters(top_k=-1)}, "top_k"),
+        ({"sampling": SamplingParameters(seed=2**63)}, "seed"),
+    ],
+)
+def test_what_cannot_run_is_refused_by_name(tiny_model: LoadedModel, changes: dict[str, Any], parameter: str) -> None:
+    request = replace(Request("a", prompt=(5,), max_tokens=8), **changes)
+    with pytest.raises(RequestError) as refusal:
+        validate(request, tiny_model.spec)
+    assert refusal.value.parameter == parameter
+
+
+def test_a_grid_takes_no_more_than_its_canvas(grid_model: LoadedModel) -> None:
+    validate(Request("a", template=(None,) * 16), grid_model.spec)
+    with pytest.raises(RequestError, match="positions"):
+        validate(Request("a", template=(None,) * 17), grid_model.spec)
+
+
+def test_the_whole_context_may_be_used(tiny_model: LoadedModel) -> None:
+    validate(Request("a", prompt=(5,) * 100, max_tokens=156), tiny_model.spec)
+    with pytest.raises(RequestError, match="257 positions"):
+        validate(Request("a", prompt=(5,) * 100, max_tokens=157), tiny_model.spec)
