@@ -1,0 +1,40 @@
+# `make serve` and `make test` do the whole set-up on a machine that has Python 3.11 or 3.12 with venv.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input --constraint constraints.txt
+SOURCES := cluster deployments dllm_worker tests
+
+.DEFAULT_GOAL := help
+.PHONY: help setup serve test check format lock
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: $(STAMP)  ## create .venv with the pinned versions; done once
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP_INSTALL) setuptools
+	$(PIP_INSTALL) --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+serve: setup  ## start the cluster on this machine
+	$(BIN)/dllm up
+
+check: setup  ## style, formatting and types
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check --quiet $(SOURCES)
+	$(BIN)/mypy
+
+test: check  ## check, then every test
+	$(BIN)/pytest -q
+
+format: setup  ## rewrite the sources in the house format
+	$(BIN)/ruff check --fix --quiet $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+lock:  ## resolve the ranges of pyproject.toml again and write constraints.txt
+	PYTHON=$(PYTHON) .ci/lock

@@ -1,0 +1,103 @@
+"""Ray and the Serve application, for as long as a context lasts."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import signal
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from deployments.config import ClusterConfig, RayConfig
+
+LOOPBACK = "127.0.0.1"
+
+OBJECT_STORE_BYTES = 128 << 20
+"""Requests and events are a few kilobytes; Ray would reserve 30 % of the memory."""
+
+RAY_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # A proxy that died is found out by three failed checks: 3 s, where Ray's period of 10 s refuses clients for 29 s.
+    "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
+    "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "3",
+    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "deployments.gateway.proxy:layers",
+    # A signal during the start of Ray ends it at once: there is nothing to drain.
+    "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
+}
+
+LOOPBACK_ENVIRONMENT = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""Ray on Windows and macOS binds to 127.0.0.1; this has it do the same on Linux, where no other setting does."""
+
+
+@contextmanager
+def ray_hosting(config: ClusterConfig, state_url: str, keys: Mapping[str, str]) -> Iterator[None]:
+    """Serve ``config`` on Ray. Raises when Ray or a deployment cannot be started."""
+    _prepare_environment(config.ray)
+    from deployments.app import deploy, undeploy
+
+    with _ray(config.ray):
+        try:
+            deploy(config, state_url, keys)
+            yield
+        finally:
+            undeploy(config)
+
+
+def _prepare_environment(config: RayConfig) -> None:
+    """Ray and Serve read the environment when they are imported, and their processes inherit it.
+
+    A Ray that starts here listens to this machine alone, and there only to who knows its token. Without a token of
+    ours, Ray would make one and leave it in the home folder.
+    """
+    environment = dict(RAY_ENVIRONMENT)
+    if config.address is None:
+        environment |= LOOPBACK_ENVIRONMENT
+        if "RAY_AUTH_MODE" not in os.environ:
+            environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    for name, value in environment.items():
+        os.environ.setdefault(name, value)
+
+
+@contextmanager
+def _ray(config: RayConfig) -> Iterator[None]:
+    """Ray on loopback in a folder that goes with it, or a connection to a cluster that runs."""
+    import ray
+
+    # A longer path than this would not fit the addresses of Ray's sockets.
+    with tempfile.TemporaryDirectory(prefix="dllm-ray-", dir="/tmp", ignore_cleanup_errors=True) as directory:
+        try:
+            with _signals_kept():
+                if config.address is None:
+                    ray.init(**_local_settings(config, directory))
+                else:
+                    ray.init(address=config.address, log_to_driver=False, logging_level=logging.WARNING)
+            yield
+        finally:
+            ray.shutdown()
+
+
+def _local_settings(config: RayConfig, directory: str) -> dict[str, Any]:
+    return {
+        "address": "local",
+        "include_dashboard": config.dashboard,
+        "dashboard_host": LOOPBACK,
+        "object_store_memory": OBJECT_STORE_BYTES,
+        "log_to_driver": False,
+        "logging_level": logging.WARNING,
+        "_temp_dir": directory,
+    }
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Ray takes SIGTERM for itself and exits on it; here it means what it meant before."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    except SystemExit as interruption:
+        raise KeyboardInterrupt from interruption
+    finally:
+        signal.signal(signal.SIGTERM, handler)

@@ -1,0 +1,95 @@
+"""Where the state lives: the URL forms of a single server, a primary behind sentinels, and a cluster.
+
+``redis://``, ``rediss://``                     ``[user:password@]host[:port][/database]``
+``redis+sentinel://``, ``rediss+sentinel://``   ``[user:password@]host[:port],.../primary[/database]``
+``redis+cluster://``, ``rediss+cluster://``     ``[user:password@]host[:port],...``
+
+The schemes with two s speak TLS, with the sentinels, too. The credentials are those of the servers with the data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Self
+from urllib.parse import unquote, urlsplit
+
+Topology = Literal["single", "sentinel", "cluster"]
+
+_TOPOLOGIES: dict[str, Topology] = {"": "single", "sentinel": "sentinel", "cluster": "cluster"}
+_DEFAULT_PORTS: dict[Topology, int] = {"single": 6379, "sentinel": 26379, "cluster": 6379}
+
+
+@dataclass(frozen=True, slots=True)
+class StateAddress:
+    """A parsed URL. ``hosts`` are the server, the sentinels, or some nodes of the cluster."""
+
+    topology: Topology
+    tls: bool
+    hosts: tuple[tuple[str, int], ...]
+    username: str | None = None
+    password: str | None = None
+    primary: str = ""
+    database: int = 0
+
+    @classmethod
+    def parse(cls, url: str) -> Self:
+        """Raises :class:`ValueError`, whose message does not hold the URL, since that may hold a password."""
+        scheme, _, rest = url.partition("://")
+        protocol, _, kind = scheme.partition("+")
+        topology = _TOPOLOGIES.get(kind)
+        if protocol not in {"redis", "rediss"} or topology is None or not rest:
+            raise ValueError("expected embedded, or a redis, rediss, redis+sentinel or redis+cluster URL")
+        authority, _, path = rest.partition("/")
+        credentials, _, hosts = authority.rpartition("@")
+        username, _, password = credentials.partition(":")
+        primary, database = _split_path(topology, path)
+        return cls(
+            topology=topology,
+            tls=protocol == "rediss",
+            hosts=_split_hosts(topology, hosts),
+            username=unquote(username) or None,
+            password=unquote(password) or None,
+            primary=primary,
+            database=database,
+        )
+
+
+def redact(url: str) -> str:
+    """``url`` as it may be shown: with its password, if any, replaced."""
+    scheme, separator, rest = url.partition("://")
+    credentials, at, place = rest.rpartition("@")
+    username, colon, _ = credentials.partition(":")
+    return f"{scheme}{separator}{username}:***{at}{place}" if colon else url
+
+
+def _split_hosts(topology: Topology, hosts: str) -> tuple[tuple[str, int], ...]:
+    addresses = tuple(_split_host(host, _DEFAULT_PORTS[topology]) for host in hosts.split(","))
+    if topology == "single" and len(addresses) > 1:
+        raise ValueError("several hosts need a redis+sentinel or redis+cluster URL")
+    return addresses
+
+
+def _split_host(host: str, default_port: int) -> tuple[str, int]:
+    parts = urlsplit(f"//{host}")
+    try:
+        port = parts.port or default_port
+    except ValueError:
+        raise ValueError("expected host or host:port") from None
+    if not parts.hostname or parts.path or parts.query or parts.fragment:
+        raise ValueError("expected host or host:port")
+    return parts.hostname, port
+
+
+def _split_path(topology: Topology, path: str) -> tuple[str, int]:
+    """The primary's name and the number of the database."""
+    primary: str = ""
+    database = path
+    if topology == "sentinel":
+        primary, _, database = path.partition("/")
+        if not primary:
+            raise ValueError("a redis+sentinel URL ends in the name of its primary: host:port,host:port/primary")
+    if topology == "cluster" and database:
+        raise ValueError("a redis+cluster URL has no path: a cluster has one database")
+    if database and not database.isdecimal():
+        raise ValueError("the database is a number")
+    return primary, int(database or 0)

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+
+from deployments.state.address import StateAddress, redact
+
+ACCEPTED = {
+    "redis://localhost": StateAddress("single", False, (("localhost", 6379),)),
+    "redis://localhost:1234/5": StateAddress("single", False, (("localhost", 1234),), database=5),
+    "rediss://u:p%40ss@host": StateAddress("single", True, (("host", 6379),), "u", "p@ss"),
+    "redis://:secret@[::1]:7000/0": StateAddress("single", False, (("::1", 7000),), None, "secret"),
+    "redis+sentinel://a,b:1/main/2": StateAddress(
+        "sentinel", False, (("a", 26379), ("b", 1)), primary="main", database=2
+    ),
+    "rediss+cluster://u:p@a:1,b:2": StateAddress("cluster", True, (("a", 1), ("b", 2)), "u", "p"),
+}
+
+REFUSED = {
+    "localhost:6379": "expected embedded",
+    "http://localhost": "expected embedded",
+    "redis+ring://localhost": "expected embedded",
+    "redis://": "expected embedded",
+    "redis://user:secret": "host:port",
+    "redis://a,b": "redis+sentinel or redis+cluster",
+    "redis://host/name": "a number",
+    "redis://host?db=1": "host:port",
+    "redis+sentinel://a,b": "name of its primary",
+    "redis+cluster://a/1": "no path",
+}
+
+
+@pytest.mark.parametrize(("url", "address"), ACCEPTED.items())
+def test_every_form_is_read(url: str, address: StateAddress) -> None:
+    assert StateAddress.parse(url) == address
+
+
+@pytest.mark.parametrize(("url", "reason"), REFUSED.items())
+def test_any_other_is_refused_without_repeating_it(url: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason.replace("+", r"\+")) as refusal:
+        StateAddress.parse(url)
+    assert "secret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://host:1/0", "redis://host:1/0"),
+        ("redis://:pw@host:1/0", "redis://:***@host:1/0"),
+        ("redis+cluster://user:p@w@a:1,b:2", "redis+cluster://user:***@a:1,b:2"),
+    ],
+)
+def test_a_password_is_not_shown(url: str, shown: str) -> None:
+    assert redact(url) == shown

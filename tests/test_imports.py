@@ -1,0 +1,76 @@
+"""The direction of dependence: cluster, deployments, dllm_worker; and what each may use from outside."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("cluster", "deployments", "dllm_worker")
+ENGINE_LIBRARIES = {"torch", "transformers", "tokenizers", "safetensors", "numpy"}
+CLUSTER_USES = {
+    "deployments.app",
+    "deployments.config",
+    "deployments.errors",
+    "deployments.offline",
+    "deployments.state",
+    "dllm_worker.models.checkpoint",
+}
+"""Building, configuring and asking the application; what a request meets on its way is not among them."""
+
+DISTRIBUTIONS = {"pydantic_core": "pydantic", "yaml": "pyyaml"}
+"""Modules whose distribution has another name."""
+
+
+def imports(package: str) -> Iterator[tuple[Path, str]]:
+    """Each module that a file of ``package`` imports, with ``from a import b`` as ``a.b``."""
+    for path in sorted((ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                yield from ((path, alias.name) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                yield from ((path, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def foreign(package: str) -> set[str]:
+    """The top-level modules that ``package`` takes from outside the standard library and itself."""
+    roots = {module.partition(".")[0] for _, module in imports(package)}
+    return roots - sys.stdlib_module_names - {package}
+
+
+def is_within(module: str, allowed: set[str]) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for name in allowed)
+
+
+def test_the_engine_runs_on_a_bare_pytorch_image() -> None:
+    assert foreign("dllm_worker") <= ENGINE_LIBRARIES
+
+
+def test_the_application_never_touches_a_tensor_nor_knows_the_cluster() -> None:
+    assert not foreign("deployments") & {"torch", "safetensors", "numpy", "transformers", "cluster"}
+
+
+def test_the_cluster_holds_no_request_logic() -> None:
+    ours = {module for _, module in imports("cluster") if module.startswith(("deployments.", "dllm_worker."))}
+    assert {module for module in ours if not is_within(module, CLUSTER_USES)} == set()
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_what_is_imported_is_declared(package: str) -> None:
+    assert {DISTRIBUTIONS.get(root, root) for root in foreign(package) - set(PACKAGES)} <= declared()
+
+
+def test_what_is_declared_is_imported() -> None:
+    used = {DISTRIBUTIONS.get(root, root) for package in PACKAGES for root in foreign(package)}
+    assert declared() <= used
+
+
+def declared() -> set[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return {re.split(r"[\[<>=~!]", requirement)[0] for requirement in project["dependencies"]}
