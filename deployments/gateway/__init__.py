@@ -1,0 +1,1 @@
+"""The REST gateway: an OpenAI-compatible API over pools of diffusion workers."""

@@ -1,0 +1,50 @@
+"""A served model as the gateway sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, get_args
+
+from deployments.errors import ModelNotFound
+from dllm_worker.request import Algorithm, Schedule
+
+if TYPE_CHECKING:
+    from deployments.pool import Pool
+    from dllm_worker.models.checkpoint import ModelDescription
+    from dllm_worker.text import Text
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The facts of a checkpoint, its tokenizer, and the replicas that run it."""
+
+    id: str
+    description: ModelDescription
+    text: Text
+    pool: Pool
+
+    def as_json(self, created: int) -> dict[str, Any]:
+        """The model object of the API; ``dllm`` holds the capabilities that requests are checked against."""
+        spec = self.description.spec
+        capabilities = {
+            "revision": self.description.revision,
+            "canvas_length": spec.canvas_length,
+            "max_canvas_length": spec.max_canvas_length,
+            "max_position": spec.max_position,
+            "context_attention": spec.context_attention,
+            "corruption": spec.corruption,
+            "algorithms": list(get_args(Algorithm)),
+            "schedules": list(get_args(Schedule)),
+            "defaults": asdict(self.description.defaults),
+            "infill": True,
+        }
+        return {"id": self.id, "object": "model", "created": created, "owned_by": "dllm", "dllm": capabilities}
+
+
+def find_model(models: Mapping[str, Model], model_id: str) -> Model:
+    """The model of that id. Raises :class:`ModelNotFound`."""
+    model = models.get(model_id)
+    if model is None:
+        raise ModelNotFound(f"The model {model_id!r} does not exist, or you have no access to it.", parameter="model")
+    return model

@@ -1,0 +1,167 @@
+"""The canvas planner: what the engine is asked, derived from what the client asked and checked against the model."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from deployments.errors import ContextLengthExceeded, InvalidRequest
+from deployments.gateway.diffusion import Watch, canvas_length, sampling, watch
+from deployments.gateway.pieces import Hole, Piece, Pinned
+from deployments.gateway.schema import ChatBody, CompletionBody, GenerationBody, InfillBody
+from dllm_worker.request import Request
+from dllm_worker.text import TextError
+
+if TYPE_CHECKING:
+    from dllm_worker.models.checkpoint import ModelDescription
+    from dllm_worker.spec import ModelSpec
+    from dllm_worker.text import Text
+
+COMPLETION_TOKENS = 16
+"""The length of a completion whose client names none, as in the OpenAI API."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One request to the engine and how its tokens become the answer."""
+
+    request: Request
+    pieces: tuple[Piece, ...]
+    stops: tuple[str, ...] = ()
+    watch: Watch | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The parameters that run, defaults filled in; no text of the client's."""
+        holes = [piece.length for piece in self.pieces if isinstance(piece, Hole)]
+        return {
+            "prompt_tokens": len(self.request.prompt),
+            "max_tokens": sum(holes),
+            "holes": len(holes),
+            "canvas_length": self.request.canvas_length,
+            "stops": len(self.stops),
+            "sampling": asdict(self.request.sampling),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """Plans one request of a model.
+
+    ``seed`` and ``default_max_tokens`` are used when the client names none.
+    """
+
+    description: ModelDescription
+    text: Text
+    default_max_tokens: int
+    request_id: str
+    seed: int
+
+    def chat(self, body: ChatBody) -> Plan:
+        """An answer to a conversation."""
+        try:
+            prompt = self.text.chat([message.as_turn() for message in body.messages])
+        except TextError as error:
+            raise InvalidRequest(str(error), parameter="messages") from error
+        name = "max_completion_tokens" if body.max_completion_tokens else "max_tokens"
+        length = self._length(len(prompt), getattr(body, name), name, self.default_max_tokens)
+        return self._continuation(body, prompt, length, body.stop)
+
+    def completion(self, body: CompletionBody) -> Plan:
+        """What follows a prompt, or what stands between it and a suffix."""
+        prompt = self._prompt(body.prompt)
+        if body.suffix is None:
+            length = self._length(len(prompt), body.max_tokens, "max_tokens", COMPLETION_TOKENS)
+            return self._continuation(body, prompt, length, body.stop)
+        suffix = self.text.encode(body.suffix)
+        pieces = (Hole(body.max_tokens or COMPLETION_TOKENS), Pinned("", len(suffix)))
+        return replace(self._template(body, prompt, pieces, suffix), stops=tuple(body.stop))
+
+    def infill(self, body: InfillBody) -> Plan:
+        """A template whose holes are filled. Text before the first one is context, where the model has context."""
+        first, *rest = body.template.split(body.hole)
+        lengths = _hole_lengths(body, len(rest))
+        lead, tokens = self.text.encode(first), [self.text.encode(text) for text in rest]
+        pieces: list[Piece] = []
+        for length, text, ids in zip(lengths, rest, tokens, strict=True):
+            pieces += (Hole(length), Pinned(text, len(ids)))
+        prompt, pinned = self.text.begin(), [token for ids in tokens for token in ids]
+        if self._joins_prompt:
+            return self._template(body, prompt, (Pinned(first, len(lead)), *pieces), lead + pinned)
+        return self._template(body, prompt + lead, (Pinned(first, 0), *pieces), pinned)
+
+    @property
+    def _spec(self) -> ModelSpec:
+        return self.description.spec
+
+    @property
+    def _joins_prompt(self) -> bool:
+        """Whether prompt and answer are one canvas, since nothing can be encoded ahead of the answer."""
+        return self._spec.context_attention == "bidirectional"
+
+    def _prompt(self, prompt: str | list[int]) -> list[int]:
+        if isinstance(prompt, str):
+            return self.text.begin() + self.text.encode(prompt)
+        outside = next((token for token in prompt if token >= self._spec.vocab_size), None)
+        if outside is not None:
+            raise InvalidRequest(f"Token id {outside} is outside the model's vocabulary.", parameter="prompt")
+        return prompt
+
+    def _length(self, prompt: int, wanted: int | None, name: str, default: int) -> int:
+        """The answer's length: as wanted, or ``default`` as far as there is room; never less than was asked for."""
+        limit = self._spec.max_canvas_length if self._joins_prompt else self._spec.max_position
+        room = limit - prompt
+        length = max(1, min(default, room)) if wanted is None else wanted
+        if length > room:
+            raise ContextLengthExceeded(
+                f"The prompt has {prompt} tokens and the answer may have {length}; this model takes {limit} together.",
+                parameter=None if wanted is None else name,
+            )
+        return length
+
+    def _continuation(self, body: GenerationBody, prompt: list[int], length: int, stops: list[str]) -> Plan:
+        request = replace(self._request(body, prompt, one_canvas=self._joins_prompt), max_tokens=length)
+        return Plan(request, (Hole(length),), tuple(stops), watch(body))
+
+    def _template(self, body: GenerationBody, prompt: list[int], pieces: tuple[Piece, ...], pinned: list[int]) -> Plan:
+        """One canvas of ``pieces``; ``pinned`` are the tokens of those that are pinned, end to end."""
+        self._require_room(len(prompt), sum(piece.length for piece in pieces))
+        given = iter(pinned)
+        template = tuple(
+            None if isinstance(piece, Hole) else next(given) for piece in pieces for _ in range(piece.length)
+        )
+        request = replace(self._request(body, prompt, one_canvas=True), template=template)
+        return Plan(request, pieces, watch=watch(body))
+
+    def _require_room(self, prompt: int, template: int) -> None:
+        """The template, and what of the prompt shares its canvas, must fit the largest canvas and the context."""
+        spec = self._spec
+        on_grid = prompt % spec.canvas_length if spec.canvas_anchor == "zero" else 0
+        shared = prompt if self._joins_prompt else on_grid
+        if shared + template > spec.max_canvas_length or prompt + template > spec.max_position:
+            raise ContextLengthExceeded(
+                f"Holes and pinned text need a canvas of {shared + template} positions and a context of "
+                f"{prompt + template}; this model has {spec.max_canvas_length} and {spec.max_position}."
+            )
+
+    def _request(self, body: GenerationBody, prompt: list[int], *, one_canvas: bool) -> Request:
+        return Request(
+            id=self.request_id,
+            prompt=tuple(prompt),
+            canvas_length=canvas_length(body, self._spec, one_canvas=one_canvas),
+            sampling=sampling(body, self.description.defaults, self.seed),
+            drafts=watch(body) is not None,
+        )
+
+
+def _hole_lengths(body: InfillBody, holes: int) -> list[int]:
+    """Tokens of each hole of the template."""
+    if holes == 0:
+        raise InvalidRequest(f"The marker {body.hole!r} does not occur in the template.", parameter="template")
+    if isinstance(body.hole_tokens, int):
+        return [body.hole_tokens] * holes
+    if len(body.hole_tokens) != holes:
+        raise InvalidRequest(
+            f"The template has {holes} holes and hole_tokens has {len(body.hole_tokens)} numbers.",
+            parameter="hole_tokens",
+        )
+    return body.hole_tokens

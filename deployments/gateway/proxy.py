@@ -1,0 +1,44 @@
+"""A layer for Ray Serve's HTTP proxy, which stands before every gateway."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from deployments.gateway.ids import brought_id, ulid
+
+HEADER = "x-request-id"
+
+
+def layers() -> list[Middleware]:
+    """What Ray Serve's proxy imports by ``RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH``."""
+    return [Middleware(OneRequestId)]
+
+
+class OneRequestId:
+    """Gives each request one id that is safe to log, and each answer that id once.
+
+    The proxy itself takes whatever the client sends for an id, and adds its header to the gateway's.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = MutableHeaders(scope=scope)
+        request_id = brought_id(headers.get(HEADER)) or f"req_{ulid(time.time(), os.urandom)}"
+        headers[HEADER] = request_id
+
+        async def send_once(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)[HEADER] = request_id
+            await send(message)
+
+        await self._app(scope, receive, send_once)

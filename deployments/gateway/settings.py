@@ -1,0 +1,23 @@
+"""What an operator may set of the gateway."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """Sizes in bytes, times in seconds.
+
+    ``default_max_tokens`` is the length of a chat answer whose client names none, as far as the context has room.
+    ``state_timeout_seconds`` bounds how long one write of the request record may hold an answer back, and
+    ``ready_timeout_seconds`` how long a pool may take to say that it is ready.
+    """
+
+    version: str = "0.1.0"
+    max_body_bytes: int = 1 << 20
+    body_timeout_seconds: float = 30.0
+    keep_alive_seconds: float = 10.0
+    state_timeout_seconds: float = 0.5
+    ready_timeout_seconds: float = 2.0
+    default_max_tokens: int = 256

@@ -1,0 +1,23 @@
+"""The bytes of a server-sent event stream (html.spec.whatwg.org, section 9.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from deployments.gateway.ascii_json import ascii_json
+
+MEDIA_TYPE = "text/event-stream; charset=utf-8"
+HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
+KEEP_ALIVE = b": keep-alive\n\n"
+DONE = b"data: [DONE]\n\n"
+
+
+def frame(data: Mapping[str, Any], sequence: int) -> bytes:
+    """One event: its sequence number, one line of JSON, a blank line."""
+    return b"id: %d\n%b" % (sequence, unnumbered(data))
+
+
+def unnumbered(data: Mapping[str, Any]) -> bytes:
+    """One event outside the sequence: an error."""
+    return b"data: %b\n\n" % ascii_json(data)

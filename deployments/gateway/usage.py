@@ -1,0 +1,30 @@
+"""The ``usage`` object of an answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from deployments.gateway.assembler import Done
+from dllm_worker.request import Usage
+
+
+def usage_json(done: Done) -> dict[str, Any]:
+    """Token counts, and under ``diffusion`` the work behind them, by the engine's account."""
+    return {
+        "prompt_tokens": done.prompt_tokens,
+        "completion_tokens": done.completion_tokens,
+        "total_tokens": done.prompt_tokens + done.completion_tokens,
+        "diffusion": _work_json(done.work),
+    }
+
+
+def _work_json(work: Usage) -> dict[str, Any]:
+    return {
+        "denoising_steps": work.denoising_steps,
+        "forward_passes": work.forward_passes,
+        "prefill_forwards": work.prefill_forwards,
+        "commit_forwards": work.commit_forwards,
+        "position_forwards": work.position_forwards,
+        "canvases": work.canvases,
+        "tokens_per_forward": round(work.tokens_per_forward, 4),
+    }

@@ -1,0 +1,196 @@
+"""A model whose replicas follow a script: every byte is a token, and the test says what is committed when."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from deployments.gateway.app import create_app
+from deployments.gateway.model import Model
+from deployments.gateway.settings import GatewaySettings
+from deployments.state.memory import MemoryStore
+from deployments.state.store import RequestStore
+from dllm_worker.models.checkpoint import ModelDescription
+from dllm_worker.request import Commit, Event, Finish, FinishReason, Request, SamplingParameters, Usage
+from dllm_worker.spec import ModelSpec
+from dllm_worker.text import Text
+
+MASK, EOS, BOS = 0, 1, 2
+SPECIALS = ("<|mask|>", "<|eos|>", "<|bos|>")
+CHAT_TEMPLATE = "{% for m in messages %}{{ m.role }}:{{ m.content }}\n{% endfor %}"
+NOW = 1_700_000_000.0
+KEY, TENANT = "key-of-acme", "acme"
+OTHER_KEY, OTHER_TENANT = "key-of-bravo", "bravo"
+AUTHORIZED = {"authorization": f"Bearer {KEY}"}
+WORK = Usage(denoising_steps=4, canvases=1, prefill_forwards=1, commit_forwards=1, position_forwards=96)
+
+BIDIRECTIONAL: dict[str, Any] = {"context_attention": "bidirectional"}
+
+Step = tuple[Event, ...] | Exception | asyncio.Event
+"""What a replica does next: deliver events, fail, or wait for the test."""
+
+
+@cache
+def byte_text(chat_template: str | None = CHAT_TEMPLATE) -> Text:
+    """A tokenizer without merges, so that the token ``b`` with a byte's number is that byte."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: number for number, token in enumerate((*SPECIALS, *alphabet))}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, mask_token=SPECIALS[MASK], eos_token=SPECIALS[EOS], bos_token=SPECIALS[BOS]
+    )
+    fast.chat_template = chat_template
+    return Text(fast)
+
+
+def spec(**changes: Any) -> ModelSpec:
+    facts: dict[str, Any] = {
+        "family": "scripted",
+        "vocab_size": 259,
+        "corruption": "absorbing",
+        "mask_token_id": MASK,
+        "eos_token_ids": (EOS,),
+        "suppressed_token_ids": (MASK,),
+        "canvas_length": 32,
+        "max_canvas_length": 128,
+        "canvas_anchor": "prompt",
+        "context_attention": "block_causal",
+        "max_position": 256,
+    }
+    return ModelSpec(**(facts | changes))
+
+
+@dataclass(slots=True)
+class ScriptedPool:
+    """Plays ``script(request)`` to each request; ``aborted`` are the requests that were closed early.
+
+    A pool whose ``is_ready`` is ``None`` does not say.
+    """
+
+    script: Callable[[Request], Iterable[Step]]
+    is_ready: bool | None = True
+    requests: list[Request] = field(default_factory=list)
+    runs: list[AsyncGenerator[tuple[Event, ...]]] = field(default_factory=list)
+    aborted: list[str] = field(default_factory=list)
+
+    def generate(self, request: Request) -> AsyncGenerator[tuple[Event, ...]]:
+        """A run is kept, so that it ends when it is closed and not when it is forgotten."""
+        self.requests.append(request)
+        self.runs.append(self._play(request))
+        return self.runs[-1]
+
+    async def _play(self, request: Request) -> AsyncGenerator[tuple[Event, ...]]:
+        played = False
+        try:
+            for step in self.script(request):
+                if isinstance(step, asyncio.Event):
+                    await step.wait()
+                elif isinstance(step, Exception):
+                    raise step
+                else:
+                    yield step
+            played = True
+        finally:
+            if not played:
+                self.aborted.append(request.id)
+
+    async def ready(self) -> bool:
+        if self.is_ready is None:
+            await asyncio.get_running_loop().create_future()
+        return bool(self.is_ready)
+
+
+def commits(request: Request, batches: Sequence[Sequence[int]]) -> list[tuple[Commit]]:
+    """One commit a batch, each following the one before."""
+    steps: list[tuple[Commit]] = []
+    start = 0
+    for number, tokens in enumerate(batches, 1):
+        steps.append((Commit(request.id, 0, number, start, tuple(tokens)),))
+        start += len(tokens)
+    return steps
+
+
+def finish(request: Request, completion_tokens: int, reason: FinishReason = "stop") -> tuple[Event, ...]:
+    usage = Usage(
+        len(request.prompt),
+        completion_tokens,
+        WORK.canvases,
+        WORK.denoising_steps,
+        WORK.prefill_forwards,
+        WORK.commit_forwards,
+        WORK.position_forwards,
+    )
+    return (Finish(request.id, reason, usage),)
+
+
+def saying(*texts: str, reason: FinishReason = "stop") -> Callable[[Request], list[Step]]:
+    """A replica that admits the request and commits ``texts``, one a step."""
+
+    def script(request: Request) -> list[Step]:
+        batches = [byte_text().encode(text) for text in texts]
+        return [(), *commits(request, batches), finish(request, sum(map(len, batches)), reason)]
+
+    return script
+
+
+def filling(*holes: str) -> Callable[[Request], list[Step]]:
+    """A replica that fills the runs of holes of a template with ``holes``, each ended where its run is longer."""
+
+    def script(request: Request) -> list[Step]:
+        tokens: list[int] = []
+        texts = iter(holes)
+        fill: list[int] = []
+        for position, pinned in enumerate(request.template or ()):
+            opens = position == 0 or (request.template or ())[position - 1] is not None
+            if pinned is None:
+                fill = byte_text().encode(next(texts)) if opens else fill
+                tokens.append(fill.pop(0) if fill else EOS)
+            else:
+                tokens.append(pinned)
+        written = sum(token != EOS for token in tokens) - sum(token is not None for token in request.template or ())
+        return [(), *commits(request, [tokens[:3], tokens[3:]]), finish(request, written)]
+
+    return script
+
+
+def model(pool: ScriptedPool, name: str = "tiny", **facts: Any) -> Model:
+    description = ModelDescription(spec(**facts), SamplingParameters(threshold=0.8), "rev-1")
+    return Model(name, description, byte_text(), pool)
+
+
+def entropy(count: int) -> bytes:
+    """Not random at all."""
+    return b"\x07" * count
+
+
+def gateway(
+    script: Callable[[Request], Iterable[Step]] | ScriptedPool,
+    store: RequestStore | None = None,
+    settings: GatewaySettings | None = None,
+    **facts: Any,
+) -> FastAPI:
+    pool = script if isinstance(script, ScriptedPool) else ScriptedPool(script)
+    return create_app(
+        {"tiny": model(pool, **facts)},
+        store or MemoryStore(),
+        {KEY: TENANT, OTHER_KEY: OTHER_TENANT},
+        settings,
+        clock=lambda: NOW,
+        entropy=entropy,
+    )
+
+
+def client(app: FastAPI, key: str = KEY) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://gateway", headers={"authorization": f"Bearer {key}"}
+    )

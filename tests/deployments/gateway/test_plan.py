@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from deployments.errors import ContextLengthExceeded, InvalidRequest, ServingError, UnsupportedParameter
+from deployments.gateway.diffusion import Watch
+from deployments.gateway.pieces import Hole, Pinned
+from deployments.gateway.plan import Plan, Planner
+from deployments.gateway.schema import ChatBody, CompletionBody, InfillBody
+from dllm_worker.models.checkpoint import ModelDescription
+from dllm_worker.request import SamplingParameters
+from dllm_worker.text import Text
+from dllm_worker.validate import validate
+from tests.deployments.gateway.scripted import BIDIRECTIONAL, BOS, byte_text, spec
+
+DEFAULTS = SamplingParameters(threshold=0.7, temperature=0.2, max_steps=9)
+
+
+def planner(text: Text | None = None, **facts: Any) -> Planner:
+    description = ModelDescription(spec(**facts), DEFAULTS, "rev")
+    return Planner(description, text or byte_text(), 100, "id", 11)
+
+
+def tokens(text: str) -> tuple[int, ...]:
+    return tuple(byte_text().encode(text))
+
+
+def chat(words: str = "hi", **fields: Any) -> ChatBody:
+    return ChatBody.model_validate({"model": "tiny", "messages": [{"role": "user", "content": words}], **fields})
+
+
+def completion(prompt: Any = "hi", **fields: Any) -> CompletionBody:
+    return CompletionBody.model_validate({"model": "tiny", "prompt": prompt, **fields})
+
+
+def infill(template: str, **fields: Any) -> InfillBody:
+    return InfillBody.model_validate({"model": "tiny", "template": template, **fields})
+
+
+def test_chat_runs_the_template_with_the_models_defaults() -> None:
+    plan = planner().chat(chat())
+    assert plan.request.prompt == tokens("user:hi\n")
+    assert plan.request.max_tokens == 100
+    assert plan.request.sampling == SamplingParameters(threshold=0.7, temperature=0.2, max_steps=9, seed=11)
+    assert plan.pieces == (Hole(100),)
+
+
+def test_each_choice_of_the_client_reaches_the_engine() -> None:
+    diffusion = {
+        "algorithm": "entropy_bound",
+        "schedule": "cosine",
+        "max_steps": 4,
+        "block_length": 16,
+        "confidence_threshold": 0.5,
+        "entropy_bound": 0.3,
+        "entropy_exit": 0.2,
+        "top_k": 7,
+    }
+    plan = planner().chat(chat(temperature=1.0, top_p=0.9, seed=-5, max_tokens=20, diffusion=diffusion, stop="x"))
+    assert plan.request.sampling == SamplingParameters(
+        "entropy_bound", 4, "cosine", 0.5, 0.3, 0.2, temperature=1.0, top_p=0.9, top_k=7, seed=-5
+    )
+    assert (plan.request.canvas_length, plan.request.max_tokens, plan.stops) == (16, 20, ("x",))
+    validate(plan.request, spec())
+
+
+def test_developer_is_an_alias_of_system() -> None:
+    body = ChatBody.model_validate({"model": "tiny", "messages": [{"role": "developer", "content": "be brief"}]})
+    assert planner().chat(body).request.prompt == tokens("system:be brief\n")
+
+
+def test_the_new_name_of_the_limit_wins() -> None:
+    assert planner().chat(chat(max_tokens=3, max_completion_tokens=5)).request.max_tokens == 5
+
+
+def test_a_default_length_shrinks_to_the_room_that_is_left() -> None:
+    assert planner(max_position=128, max_canvas_length=64).chat(chat("x" * 100)).request.max_tokens == 22
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [("hi", (BOS, *tokens("hi"))), (["hi"], (BOS, *tokens("hi"))), ([7, 8], (7, 8)), ([[7, 8]], (7, 8))],
+)
+def test_a_prompt_is_text_or_tokens(prompt: Any, expected: tuple[int, ...]) -> None:
+    assert planner().completion(completion(prompt)).request.prompt == expected
+
+
+def test_a_suffix_makes_a_template_of_the_hole_and_the_suffix() -> None:
+    plan = planner().completion(completion("ab", suffix="yz", max_tokens=3, stop=["s"]))
+    assert plan.request.prompt == (BOS, *tokens("ab"))
+    assert plan.request.template == (None, None, None, *tokens("yz"))
+    assert (plan.pieces, plan.stops) == ((Hole(3), Pinned("", 2)), ("s",))
+    validate(plan.request, spec())
+
+
+def test_text_before_the_first_hole_is_context() -> None:
+    plan = planner().infill(infill("ab{{hole}}c{{hole}}", hole_tokens=[2, 1]))
+    assert plan.request.prompt == (BOS, *tokens("ab"))
+    assert plan.request.template == (None, None, *tokens("c"), None)
+    assert plan.pieces == (Pinned("ab", 0), Hole(2), Pinned("c", 1), Hole(1), Pinned("", 0))
+    validate(plan.request, spec())
+
+
+def test_a_bidirectional_model_takes_all_text_into_the_template() -> None:
+    plan = planner(**BIDIRECTIONAL).infill(infill("5..3", hole=".", hole_tokens=1))
+    assert plan.request.prompt == (BOS,)
+    assert plan.request.template == (*tokens("5"), None, None, *tokens("3"))
+    validate(plan.request, spec(**BIDIRECTIONAL))
+
+
+def test_a_sudoku_is_one_canvas() -> None:
+    plan = planner(**BIDIRECTIONAL).infill(infill("1" + "." * 80, hole=".", hole_tokens=1))
+    assert plan.request.template is not None
+    assert (len(plan.request.template), plan.request.template.count(None)) == (81, 80)
+
+
+def test_special_tokens_in_a_text_stay_text() -> None:
+    plan = planner().infill(infill("<|mask|>{{hole}}"))
+    assert plan.request.prompt == (BOS, *tokens("<|mask|>"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "watch"),
+    [
+        ({"stream": True}, None),
+        ({"stream": True, "diffusing": True}, Watch("snapshot", 1)),
+        ({"stream": True, "diffusion": {"stream": "canvas", "canvas_every": 4}}, Watch("patch", 4)),
+        ({"stream": True, "diffusion": {"stream": "canvas", "canvas_format": "snapshot"}}, Watch("snapshot", 1)),
+    ],
+)
+def test_the_engine_drafts_for_those_who_watch(fields: dict[str, Any], watch: Watch | None) -> None:
+    plan = planner().chat(chat(**fields))
+    assert (plan.watch, plan.request.drafts) == (watch, watch is not None)
+
+
+def plan_chat(**fields: Any) -> Plan:
+    return planner().chat(chat(**fields))
+
+
+def plan_completion(prompt: Any, facts: dict[str, Any] | None = None, **fields: Any) -> Plan:
+    return planner(**facts or {}).completion(completion(prompt, **fields))
+
+
+def plan_infill(template: str, facts: dict[str, Any] | None = None, **fields: Any) -> Plan:
+    return planner(**facts or {}).infill(infill(template, **fields))
+
+
+@pytest.mark.parametrize(
+    ("attempt", "error", "parameter"),
+    [
+        (lambda: plan_chat(max_tokens=255), ContextLengthExceeded, "max_tokens"),
+        (lambda: plan_chat(max_completion_tokens=255), ContextLengthExceeded, "max_completion_tokens"),
+        (lambda: plan_completion("x" * 256), ContextLengthExceeded, None),
+        (lambda: plan_completion("x", BIDIRECTIONAL, max_tokens=127), ContextLengthExceeded, "max_tokens"),
+        (lambda: plan_completion("x", max_tokens=100, suffix="y" * 29), ContextLengthExceeded, None),
+        (lambda: plan_infill("x{{hole}}", hole_tokens=129), ContextLengthExceeded, None),
+        (lambda: plan_infill("x{{hole}}", hole_tokens=10**12), ContextLengthExceeded, None),
+        (lambda: plan_infill("x" * 250 + "{{hole}}"), ContextLengthExceeded, None),
+        (lambda: plan_infill("abc{{hole}}", {"canvas_anchor": "zero"}, hole_tokens=125), ContextLengthExceeded, None),
+        (lambda: plan_infill("{{hole}}", BIDIRECTIONAL, hole_tokens=128), ContextLengthExceeded, None),
+        (lambda: plan_infill("no marker"), InvalidRequest, "template"),
+        (lambda: plan_infill("{{hole}}", hole_tokens=[1, 2]), InvalidRequest, "hole_tokens"),
+        (lambda: plan_completion([259]), InvalidRequest, "prompt"),
+        (lambda: plan_chat(diffusion={"block_length": 129}), InvalidRequest, "diffusion.block_length"),
+        (lambda: plan_chat(diffusion={"stream": "canvas"}), InvalidRequest, "diffusion.stream"),
+        (lambda: plan_chat(diffusing=True), InvalidRequest, "diffusing"),
+        (
+            lambda: plan_infill("{{hole}}", diffusion={"block_length": 8}),
+            UnsupportedParameter,
+            "diffusion.block_length",
+        ),
+    ],
+)
+def test_what_the_model_cannot_run_is_refused_by_name(
+    attempt: Any, error: type[ServingError], parameter: str | None
+) -> None:
+    with pytest.raises(error) as refusal:
+        attempt()
+    assert type(refusal.value) is error
+    assert refusal.value.parameter == parameter
+
+
+def test_a_model_without_a_chat_template_does_not_chat() -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        planner(byte_text(chat_template=None)).chat(chat())
+    assert refusal.value.parameter == "messages"
+
+
+def test_the_record_holds_what_runs_and_no_text() -> None:
+    recorded = plan_completion("my secret", stop="also secret", seed=3).as_json()
+    assert recorded["sampling"]["seed"] == 3
+    assert (recorded["prompt_tokens"], recorded["max_tokens"], recorded["stops"]) == (10, 16, 1)
+    assert "secret" not in str(recorded)

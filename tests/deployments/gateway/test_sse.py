@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+from deployments.gateway import sse
+
+
+def test_a_frame_is_its_number_one_line_and_a_blank_line() -> None:
+    assert sse.frame({"a": 1, "b": None}, 42) == b'id: 42\ndata: {"a":1,"b":null}\n\n'
+
+
+def test_no_character_of_a_text_ends_a_line() -> None:
+    text = "\n\r\x0b\x0c\x1c\x85\u2028\u2029"
+    data = sse.unnumbered({"t": text})
+    assert len(data.decode().splitlines()) == 2
+
+
+def test_comments_and_the_end() -> None:
+    assert sse.KEEP_ALIVE == b": keep-alive\n\n"
+    assert sse.DONE == b"data: [DONE]\n\n"
