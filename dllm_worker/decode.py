@@ -24,10 +24,15 @@ def decode(hidden: Tensor, denoised: list[tuple[Running, int]], model: LoadedMod
     device = hidden.device
     runs = [run for run, _ in denoised]
     rows = torch.cat([torch.arange(start, start + run.canvas.length, device=device) for run, start in denoised])
+    masked = torch.cat([run.canvas.masked for run in runs]).nonzero().flatten()
     keys = _noise_keys(runs, device)
     statistics = head_statistics(
-        hidden[rows], model.denoiser.output_embedding, model.suppressed, _proposal_parameters(runs, device), keys
-    )
+        hidden[rows[masked]],
+        model.denoiser.output_embedding,
+        model.suppressed,
+        _proposal_parameters(runs, device).select(masked),
+        keys.select(masked),
+    ).spread(masked, rows.shape[0])
     lengths = [run.canvas.length for run in runs]
     accepted = accept(
         [run.request.sampling.algorithm for run in runs], _scores(runs, statistics, keys), _bounds(runs, device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+Algorithm = Literal["low_confidence", "random", "confidence_threshold", "entropy_bound"]
 Schedule = Literal["linear", "cosine"]
 FinishReason = Literal["stop", "length", "abort"]
 
@@ -27,7 +28,7 @@ class SamplingParameters:
     mean entropy over its masked positions falls below ``entropy_exit`` is filled at once.
     """
 
-    algorithm: str = "confidence_threshold"
+    algorithm: Algorithm = "confidence_threshold"
     max_steps: int | None = None
     schedule: Schedule = "linear"
     threshold: float = 0.9

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from transformers import AutoTokenizer
-from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerFast
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
@@ -18,7 +17,7 @@ class TextError(ValueError):
 class Text:
     """Encodes and decodes; special tokens are never read from, nor written into, a user's text."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         self._tokenizer = tokenizer
 
     @staticmethod
@@ -26,7 +25,7 @@ class Text:
         """Read ``tokenizer.json`` and its configuration. Code of the checkpoint is not executed."""
         if not (path / "tokenizer.json").is_file():
             raise TextError(f"{path}: tokenizer.json is missing")
-        return Text(AutoTokenizer.from_pretrained(path, trust_remote_code=False, local_files_only=True))
+        return Text(PreTrainedTokenizerFast.from_pretrained(path, local_files_only=True))
 
     def encode(self, text: str) -> list[int]:
         """Token ids of ``text``. Text that spells a special token is encoded as plain text."""

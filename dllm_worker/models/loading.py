@@ -7,10 +7,9 @@ No code of the checkpoint is executed.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,20 +20,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dllm_worker.cache.pages import CacheShape
-from dllm_worker.models import embedded
+from dllm_worker.models import embedded, embedded_config
 from dllm_worker.models.blocks import Attend, GatedMLP, SelfAttention
-from dllm_worker.request import SamplingParameters
-from dllm_worker.spec import ModelSpec, SpecError
+from dllm_worker.models.checkpoint import LoadError, ModelDescription, describe, model_type, read_json
+from dllm_worker.spec import ModelSpec
 
-EMBEDDED_PREFIX = "embedded:"
-EMBEDDED_DIRECTORY = Path(__file__).parent.parent / "embedded" / "checkpoints"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 TENSOR_PREFIX = "model."
 FUSED = {"qkv_proj": ("q_proj", "k_proj", "v_proj"), "gate_up_proj": ("gate_proj", "up_proj")}
-
-
-class LoadError(RuntimeError):
-    """A checkpoint cannot be loaded; the message says which file or tensor is at fault."""
 
 
 class Denoiser(Protocol):
@@ -50,24 +43,10 @@ class Denoiser(Protocol):
     def __call__(self, token_ids: Tensor, positions: Tensor, attend: Attend) -> Tensor: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
-    """How a ``model_type`` is read: its facts, and its network without weights."""
-
-    read_spec: Callable[[Mapping[str, Any]], ModelSpec]
-    build: Callable[[Mapping[str, Any]], embedded.EmbeddedDenoiser]
-
-
-FAMILIES: Mapping[str, Family] = {embedded.MODEL_TYPE: Family(embedded.read_spec, embedded.build)}
-
-
-@dataclass(frozen=True, slots=True)
-class ModelDescription:
-    """What is known of a checkpoint without its weights. ``revision`` changes with configuration or weights."""
-
-    spec: ModelSpec
-    defaults: SamplingParameters
-    revision: str
+BUILDERS: Mapping[str, Callable[[Mapping[str, Any]], embedded.EmbeddedDenoiser]] = {
+    embedded_config.MODEL_TYPE: embedded.build
+}
+"""By ``model_type``: from ``config.json`` to the network without weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,26 +64,6 @@ class LoadedModel:
         return self.description.spec
 
 
-def resolve_checkpoint(name: str) -> Path:
-    """The folder of ``embedded:<model>`` or of a local path; :class:`LoadError` when it is not there."""
-    path = EMBEDDED_DIRECTORY / name.removeprefix(EMBEDDED_PREFIX) if name.startswith(EMBEDDED_PREFIX) else Path(name)
-    if not (path / "config.json").is_file():
-        raise LoadError(f"{name}: there is no config.json in {path}")
-    return path
-
-
-def describe(path: Path) -> ModelDescription:
-    """Read the small files of a checkpoint: :class:`LoadError` names what is missing or contradictory."""
-    config = _read_json(path / "config.json")
-    try:
-        spec = _family(path, config).read_spec(config)
-    except KeyError as error:
-        raise LoadError(f"{path / 'config.json'}: {error.args[0]!r} is missing") from error
-    except (SpecError, TypeError) as error:
-        raise LoadError(f"{path / 'config.json'}: {error}") from error
-    return ModelDescription(spec, _read_defaults(path), _revision(path))
-
-
 def load_model(path: Path, dtype: str = "float32", device: str = "cpu") -> LoadedModel:
     """Build the network of ``path`` and fill it with its weights, converted to ``dtype`` on ``device``.
 
@@ -113,9 +72,9 @@ def load_model(path: Path, dtype: str = "float32", device: str = "cpu") -> Loade
     if dtype not in DTYPES:
         raise LoadError(f"dtype {dtype!r} is unknown; there are {', '.join(sorted(DTYPES))}")
     description = describe(path)
-    config = _read_json(path / "config.json")
+    config = read_json(path / "config.json")
     with torch.device("meta"):
-        network = _family(path, config).build(config).to(DTYPES[dtype])
+        network = BUILDERS[model_type(path, config)](config).to(DTYPES[dtype])
     network.to_empty(device=device)
     network.tie_weights()
     network.eval().requires_grad_(requires_grad=False)
@@ -137,40 +96,6 @@ def save_checkpoint(network: nn.Module, config: Mapping[str, Any], path: Path) -
     save_file(tensors, unfinished, metadata={"format": "pt"})
     unfinished.replace(path / "model.safetensors")
     (path / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise LoadError(f"{path} cannot be read: {error}") from error
-    if not isinstance(content, dict):
-        raise LoadError(f"{path} does not hold a JSON object")
-    return content
-
-
-def _family(path: Path, config: Mapping[str, Any]) -> Family:
-    model_type = str(config.get("model_type"))
-    if model_type not in FAMILIES:
-        raise LoadError(f"{path}: model_type {model_type!r} is not served; known are {', '.join(sorted(FAMILIES))}")
-    return FAMILIES[model_type]
-
-
-def _read_defaults(path: Path) -> SamplingParameters:
-    """The sampler's fields of ``generation_config.json``; its other keys are transformers' own."""
-    file = path / "generation_config.json"
-    content = _read_json(file) if file.is_file() else {}
-    known = {field.name for field in fields(SamplingParameters)}
-    return SamplingParameters(**{name: value for name, value in content.items() if name in known})
-
-
-def _revision(path: Path) -> str:
-    """Twelve hex digits over the configuration and, of each weight file, its size and first mebibyte."""
-    digest = hashlib.sha256((path / "config.json").read_bytes())
-    for file in sorted(path.glob("*.safetensors")):
-        with file.open("rb") as stream:
-            digest.update(f"{file.name} {file.stat().st_size}".encode() + stream.read(1 << 20))
-    return digest.hexdigest()[:12]
 
 
 def _fill(network: nn.Module, path: Path) -> None:

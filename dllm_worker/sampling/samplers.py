@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dllm_worker.request import Algorithm
+
 
 @dataclass(frozen=True, slots=True)
 class Scores:
@@ -73,7 +75,7 @@ def entropy_bound(scores: Scores, bounds: Bounds) -> Tensor:
     return scores.masked & (within | best(-scores.entropy, scores.masked, bounds.quota))
 
 
-SAMPLERS: Mapping[str, Rule] = {
+SAMPLERS: Mapping[Algorithm, Rule] = {
     "low_confidence": low_confidence,
     "random": random,
     "confidence_threshold": confidence_threshold,
@@ -88,7 +90,7 @@ def settled(scores: Scores, bounds: Bounds) -> Tensor:
     return (mean < bounds.entropy_exit) & (count > 0)
 
 
-def accept(algorithms: list[str], scores: Scores, bounds: Bounds) -> Tensor:
+def accept(algorithms: list[Algorithm], scores: Scores, bounds: Bounds) -> Tensor:
     """Run each canvas's own algorithm, then the early exit that accepts all that is left of a settled canvas."""
     accepted = torch.zeros_like(scores.masked)
     for name in dict.fromkeys(algorithms):

@@ -15,6 +15,10 @@ TILE_ELEMENTS = 1 << 21
 """Logits in one tile (8 MiB of fp32): a tile has this many over the vocabulary rows, but at least a bucket."""
 
 
+LOG_ZERO = -1e4
+"""Stands for log 0, which a probability of 0 would turn into NaN."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProposalParameters:
     """How each row proposes its token; vectors ``[rows]``. Temperature 0 is argmax, ``top_k`` 0 is no limit."""
@@ -38,6 +42,14 @@ class Statistics:
     proposal: Tensor
     confidence: Tensor
     entropy: Tensor
+
+    def spread(self, rows: Tensor, count: int) -> Statistics:
+        """These statistics at ``rows`` of ``count``; the others are zero."""
+
+        def at_rows(values: Tensor) -> Tensor:
+            return values.new_zeros(count).index_copy_(0, rows, values)
+
+        return Statistics(at_rows(self.proposal), at_rows(self.confidence), at_rows(self.entropy))
 
     @staticmethod
     def concatenate(parts: list[Statistics]) -> Statistics:
@@ -71,7 +83,7 @@ def head_statistics(
 def _tile_statistics(logits: Tensor, parameters: ProposalParameters, keys: NoiseKeys) -> Statistics:
     log_probabilities = functional.log_softmax(logits, dim=-1)
     probabilities = log_probabilities.exp()
-    entropy = torch.special.entr(probabilities).sum(-1)
+    entropy = -(probabilities * log_probabilities.clamp(min=LOG_ZERO)).sum(-1)
     proposal = logits.argmax(-1)
     sampled = (parameters.temperature > 0).nonzero().flatten()
     if sampled.numel():

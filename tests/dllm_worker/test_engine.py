@@ -15,7 +15,7 @@ from dllm_worker.models.loading import LoadedModel
 from dllm_worker.request import Commit, Draft, Event, Finish, Request, RequestError, SamplingParameters
 from tests.dllm_worker.conftest import EOS, MASK, VOCABULARY
 
-QUICK = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def run(model: LoadedModel, requests: Sequence[Request], limits: EngineLimits | None = None) -> dict[str, list[Event]]:
@@ -62,7 +62,7 @@ def continuations(identity: str) -> st.SearchStrategy[Request]:
         Request,
         id=st.just(identity),
         prompt=st.lists(tokens, max_size=40).map(tuple),
-        max_tokens=st.integers(1, 30),
+        max_tokens=st.integers(1, 20),
         canvas_length=st.sampled_from([None, 4, 16]),
         sampling=sampling,
         drafts=st.booleans(),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dllm_worker.models.loading import resolve_checkpoint
+from dllm_worker.models.checkpoint import resolve_checkpoint
 from dllm_worker.text import IncrementalDecoder, Text, TextError
 
 TEXT = Text.load(resolve_checkpoint("embedded:tiny-code"))

@@ -23,7 +23,7 @@ from dllm_worker.validate import validate
         ({"template": (None, 200)}, "template"),
         ({"canvas_length": 0}, "canvas_length"),
         ({"canvas_length": 257}, "canvas_length"),
-        ({"sampling": SamplingParameters(algorithm="wino")}, "algorithm"),
+        ({"sampling": SamplingParameters(algorithm="wino")}, "algorithm"),  # type: ignore[arg-type]
         ({"sampling": SamplingParameters(schedule="square")}, "schedule"),  # type: ignore[arg-type]
         ({"sampling": SamplingParameters(max_steps=0)}, "max_steps"),
         ({"sampling": SamplingParameters(threshold=0.0)}, "threshold"),

@@ -8,7 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from dllm_worker.models.loading import LoadError, describe, load_model, resolve_checkpoint
+from dllm_worker.models.checkpoint import LoadError, describe, resolve_checkpoint
+from dllm_worker.models.loading import load_model
 from tests.dllm_worker.conftest import tiny_config, write_checkpoint
 
 

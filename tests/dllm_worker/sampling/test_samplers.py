@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from dllm_worker.request import Algorithm
 from dllm_worker.sampling.samplers import SAMPLERS, Bounds, Scores, accept, settled
 
 INFINITE = -math.inf
+Row = tuple[Algorithm, list[tuple[float, bool]], int, float]
 
 
 def scores(confidence: list[float], masked: list[bool] | None = None, order: list[float] | None = None) -> Scores:
@@ -96,7 +98,7 @@ canvases = st.lists(
 )
 
 
-def stacked(rows: list[tuple[str, list[tuple[float, bool]], int, float]]) -> tuple[list[str], Scores, Bounds]:
+def stacked(rows: list[Row]) -> tuple[list[Algorithm], Scores, Bounds]:
     confidence = torch.tensor([[p for p, _ in cells] for _, cells, _, _ in rows])
     masked = torch.tensor([[m for _, m in cells] for _, cells, _, _ in rows])
     entropy = torch.special.entr(confidence) + torch.special.entr(1 - confidence)
@@ -110,7 +112,7 @@ def stacked(rows: list[tuple[str, list[tuple[float, bool]], int, float]]) -> tup
 
 
 @given(canvases)
-def test_only_masked_positions_and_at_least_one(rows: list[tuple[str, list[tuple[float, bool]], int, float]]) -> None:
+def test_only_masked_positions_and_at_least_one(rows: list[Row]) -> None:
     names, given_scores, limits = stacked(rows)
     accepted = accept(names, given_scores, limits)
     assert not bool((accepted & ~given_scores.masked).any())
@@ -119,12 +121,12 @@ def test_only_masked_positions_and_at_least_one(rows: list[tuple[str, list[tuple
 
 
 @given(canvases)
-def test_a_canvas_decides_alone_as_in_company(rows: list[tuple[str, list[tuple[float, bool]], int, float]]) -> None:
+def test_a_canvas_decides_alone_as_in_company(rows: list[Row]) -> None:
     together = accept(*stacked(rows))
     for row, expected in zip(rows, together, strict=True):
         assert torch.equal(accept(*stacked([row]))[0], expected)
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
-def test_every_sampler_states_its_source(name: str) -> None:
-    assert SAMPLERS[name].__doc__
+def test_every_algorithm_has_a_rule_that_states_its_source() -> None:
+    assert set(SAMPLERS) == set(get_args(Algorithm))
+    assert all(rule.__doc__ for rule in SAMPLERS.values())
