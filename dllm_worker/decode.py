@@ -35,7 +35,9 @@ def decode(hidden: Tensor, denoised: list[tuple[Running, int]], model: LoadedMod
     ).spread(masked, rows.shape[0])
     lengths = [run.canvas.length for run in runs]
     accepted = accept(
-        [run.request.sampling.algorithm for run in runs], _scores(runs, statistics, keys), _bounds(runs, device)
+        [run.request.sampling.algorithm for run in runs],
+        _scores(runs, statistics, keys, torch.tensor(model.spec.eos_token_ids, device=device)),
+        _bounds(runs, device),
     )
     proposals = torch.split(statistics.proposal, lengths)
     events: list[Event] = []
@@ -70,7 +72,7 @@ def _proposal_parameters(runs: list[Running], device: torch.device) -> ProposalP
     )
 
 
-def _scores(runs: list[Running], statistics: Statistics, keys: NoiseKeys) -> Scores:
+def _scores(runs: list[Running], statistics: Statistics, keys: NoiseKeys, eos: Tensor) -> Scores:
     """Lay the flat rows out as ``[canvases, longest]``; padding counts as not masked."""
     lengths = [run.canvas.length for run in runs]
 
@@ -82,6 +84,7 @@ def _scores(runs: list[Running], statistics: Statistics, keys: NoiseKeys) -> Sco
         confidence=padded(statistics.confidence),
         entropy=padded(statistics.entropy),
         order=padded(order_uniform(keys)),
+        ends=padded(torch.isin(statistics.proposal, eos)),
     )
 
 
@@ -93,6 +96,7 @@ def _bounds(runs: list[Running], device: torch.device) -> Bounds:
         threshold=torch.tensor([s.threshold for s in sampling], device=device),
         entropy_bound=torch.tensor([s.entropy_bound for s in sampling], device=device),
         entropy_exit=torch.tensor(exits, device=device),
+        leftmost_eos=torch.tensor([s.leftmost_eos for s in sampling], device=device),
     )
 
 

@@ -25,7 +25,8 @@ class SamplingParameters:
     ``max_steps`` bounds the denoising steps of one canvas (``None``: as many as it has masks) and ``schedule`` says
     what share must be settled by when: ``linear`` ``1 - t/T`` or ``cosine`` ``cos(pi t / 2T)`` still masked after
     step ``t``. ``threshold`` is a probability; ``entropy_bound`` and ``entropy_exit`` are in nats. A canvas whose
-    mean entropy over its masked positions falls below ``entropy_exit`` is filled at once.
+    mean entropy over its masked positions falls below ``entropy_exit`` is filled at once. With ``leftmost_eos`` an
+    end-of-sequence token is accepted only where no mask precedes it.
     """
 
     algorithm: Algorithm = "confidence_threshold"
@@ -34,6 +35,7 @@ class SamplingParameters:
     threshold: float = 0.9
     entropy_bound: float = 0.1
     entropy_exit: float | None = None
+    leftmost_eos: bool = False
     temperature: float = 0.0
     top_p: float = 1.0
     top_k: int = 0

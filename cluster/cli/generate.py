@@ -67,8 +67,10 @@ def _diffusion(max_steps: int | None, algorithm: str | None, threshold: float | 
 def _print(checkpoint: str, endpoint: str, body: Mapping[str, Any], watch: bool) -> None:
     try:
         asyncio.run(_paint(ModelConfig(id="local", checkpoint=checkpoint), endpoint, body, watch))
-    except (ServingError, LoadError) as error:
+    except LoadError as error:
         fail(str(error))
+    except ServingError as error:
+        fail(f"{error.parameter}: {error}" if error.parameter else str(error))
 
 
 async def _paint(config: ModelConfig, endpoint: str, body: Mapping[str, Any], watch: bool) -> None:

@@ -31,6 +31,7 @@ def sampling(body: GenerationBody, defaults: SamplingParameters, seed: int) -> S
         "threshold": asked.confidence_threshold,
         "entropy_bound": asked.entropy_bound,
         "entropy_exit": asked.entropy_exit,
+        "leftmost_eos": asked.leftmost_eos,
         "top_k": asked.top_k,
         "temperature": body.temperature,
         "top_p": body.top_p,

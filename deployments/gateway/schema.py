@@ -118,6 +118,7 @@ class Diffusion(BaseModel):
     confidence_threshold: Annotated[float, Field(gt=0, le=1)] | None = None
     entropy_bound: Annotated[float, Field(ge=0)] | None = None
     entropy_exit: Annotated[float, Field(ge=0)] | None = None
+    leftmost_eos: bool | None = None
     top_k: Annotated[int, Field(ge=0)] | None = None
 
 

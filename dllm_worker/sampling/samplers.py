@@ -8,7 +8,7 @@ any; what a rule picks beyond its own criterion (the quota, the last step) is wh
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -18,12 +18,16 @@ from dllm_worker.request import Algorithm
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Per position ``[canvases, length]``: what a rule may rank by. ``order`` is uniform noise."""
+    """Per position ``[canvases, length]``: what a rule may rank by. ``order`` is uniform noise.
+
+    ``ends`` marks positions whose proposal ends the sequence.
+    """
 
     masked: Tensor
     confidence: Tensor
     entropy: Tensor
     order: Tensor
+    ends: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,7 @@ class Bounds:
     threshold: Tensor
     entropy_bound: Tensor
     entropy_exit: Tensor
+    leftmost_eos: Tensor
 
 
 Rule = Callable[[Scores, Bounds], Tensor]
@@ -90,10 +95,22 @@ def settled(scores: Scores, bounds: Bounds) -> Tensor:
     return (mean < bounds.entropy_exit) & (count > 0)
 
 
+def held_back(scores: Scores, bounds: Bounds) -> Tensor:
+    """Proposed ends of the sequence that have masked positions before them, where the request wants them leftmost.
+
+    A model that pads with end-of-sequence is surest of it where it knows least, far to the right, and would cut its
+    answers short. The step that has to accept everything holds nothing back.
+    """
+    earlier = scores.masked.int().cumsum(-1) - scores.masked.int()
+    asked = bounds.leftmost_eos & (bounds.quota < scores.masked.sum(-1))
+    return scores.ends & (earlier > 0) & asked[:, None]
+
+
 def accept(algorithms: list[Algorithm], scores: Scores, bounds: Bounds) -> Tensor:
     """Run each canvas's own algorithm, then the early exit that accepts all that is left of a settled canvas."""
     accepted = torch.zeros_like(scores.masked)
+    free = replace(scores, masked=scores.masked & ~held_back(scores, bounds))
     for name in dict.fromkeys(algorithms):
         own = torch.tensor([algorithm == name for algorithm in algorithms], device=accepted.device)
-        accepted |= SAMPLERS[name](scores, bounds) & own[:, None]
+        accepted |= SAMPLERS[name](free, bounds) & own[:, None]
     return accepted | (scores.masked & settled(scores, bounds)[:, None])

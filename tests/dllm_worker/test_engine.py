@@ -50,6 +50,7 @@ sampling = st.builds(
     threshold=st.sampled_from([0.05, 0.2, 0.9]),
     entropy_bound=st.sampled_from([0.0, 3.0, 10.0]),
     entropy_exit=st.sampled_from([None, 2.0]),
+    leftmost_eos=st.booleans(),
     temperature=st.sampled_from([0.0, 0.7, 1.5]),
     top_p=st.sampled_from([1.0, 0.8]),
     seed=st.integers(0, 9),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -24,11 +24,11 @@ class Cluster:
     key: str = KEY
     foreign_key: str = FOREIGN_KEY
 
-    def stats(self, model: str) -> dict[str, int]:
+    async def stats(self, model: str) -> dict[str, int]:
         """The counters of the only replica of ``model``."""
         from ray import serve
 
-        counters: dict[str, int] = serve.get_deployment_handle(f"worker:{model}", "dllm").stats.remote().result()
+        counters: dict[str, int] = await serve.get_deployment_handle(f"worker:{model}", "dllm").stats.remote()
         return counters
 
 
@@ -53,5 +53,6 @@ def client(cluster: Cluster) -> Iterator[OpenAI]:
 
 
 @pytest.fixture
-async def async_client(cluster: Cluster) -> AsyncOpenAI:
-    return AsyncOpenAI(base_url=f"{cluster.base_url}/v1", api_key=cluster.key, max_retries=0)
+async def async_client(cluster: Cluster) -> AsyncIterator[AsyncOpenAI]:
+    async with AsyncOpenAI(base_url=f"{cluster.base_url}/v1", api_key=cluster.key, max_retries=0) as client:
+        yield client

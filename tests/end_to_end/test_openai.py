@@ -127,4 +127,4 @@ async def test_bad_input_loses_nobody_elses_request(async_client: AsyncOpenAI, c
         with pytest.raises(openai.BadRequestError):
             await async_client.completions.create(model="tiny-code", prompt=PROMPT, max_tokens=0)
     assert (await good).choices[0].finish_reason in {"stop", "length"}
-    assert cluster.stats("tiny-code")["waiting"] == 0
+    assert (await cluster.stats("tiny-code"))["waiting"] == 0

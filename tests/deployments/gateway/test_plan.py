@@ -56,11 +56,12 @@ def test_each_choice_of_the_client_reaches_the_engine() -> None:
         "confidence_threshold": 0.5,
         "entropy_bound": 0.3,
         "entropy_exit": 0.2,
+        "leftmost_eos": True,
         "top_k": 7,
     }
     plan = planner().chat(chat(temperature=1.0, top_p=0.9, seed=-5, max_tokens=20, diffusion=diffusion, stop="x"))
     assert plan.request.sampling == SamplingParameters(
-        "entropy_bound", 4, "cosine", 0.5, 0.3, 0.2, temperature=1.0, top_p=0.9, top_k=7, seed=-5
+        "entropy_bound", 4, "cosine", 0.5, 0.3, 0.2, True, temperature=1.0, top_p=0.9, top_k=7, seed=-5
     )
     assert (plan.request.canvas_length, plan.request.max_tokens, plan.stops) == (16, 20, ("x",))
     validate(plan.request, spec())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import get_args
 
 import torch
@@ -9,9 +10,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from dllm_worker.request import Algorithm
-from dllm_worker.sampling.samplers import SAMPLERS, Bounds, Scores, accept, settled
+from dllm_worker.sampling.samplers import SAMPLERS, Bounds, Scores, accept, held_back, settled
 
 INFINITE = -math.inf
+LIKELY_END = 0.7
 Row = tuple[Algorithm, list[tuple[float, bool]], int, float]
 
 
@@ -20,13 +22,13 @@ def scores(confidence: list[float], masked: list[bool] | None = None, order: lis
     p = torch.tensor([confidence])
     entropy = torch.special.entr(p) + torch.special.entr(1 - p)
     hidden = torch.tensor([masked or [True] * len(confidence)])
-    return Scores(hidden, p, entropy, torch.tensor([order or confidence]))
+    return Scores(hidden, p, entropy, torch.tensor([order or confidence]), torch.zeros_like(hidden))
 
 
 def bounds(
     quota: int = 1, threshold: float = 0.9, entropy_bound: float = 0.1, entropy_exit: float = INFINITE
 ) -> Bounds:
-    return Bounds(*(torch.tensor([value]) for value in (quota, threshold, entropy_bound, entropy_exit)))
+    return Bounds(*(torch.tensor([value]) for value in (quota, threshold, entropy_bound, entropy_exit, False)))
 
 
 def picked(accepted: Tensor) -> list[int]:
@@ -57,7 +59,8 @@ def test_threshold_pays_the_quota() -> None:
 def test_entropy_bound_leaves_out_the_own_entropy() -> None:
     """Of entropies 0.1, 0.2 and 0.4, the sums before each are 0, 0.1 and 0.3."""
     hidden = torch.ones(1, 3, dtype=torch.bool)
-    given_entropy = Scores(hidden, torch.zeros(1, 3), torch.tensor([[0.4, 0.1, 0.2]]), torch.zeros(1, 3))
+    entropy = torch.tensor([[0.4, 0.1, 0.2]])
+    given_entropy = Scores(hidden, torch.zeros(1, 3), entropy, torch.zeros(1, 3), torch.zeros_like(hidden))
     assert picked(accept(["entropy_bound"], given_entropy, bounds(entropy_bound=0.05))) == [1]
     assert picked(accept(["entropy_bound"], given_entropy, bounds(entropy_bound=0.1))) == [1, 2]
     assert picked(accept(["entropy_bound"], given_entropy, bounds(entropy_bound=0.3001))) == [0, 1, 2]
@@ -75,8 +78,11 @@ def test_a_settled_canvas_is_accepted_whole() -> None:
     unsure = torch.randn(1000, generator=torch.Generator().manual_seed(0))
     entropies = [torch.special.entr(logits.softmax(-1)).sum() for logits in (sure, unsure)]
     hidden = torch.ones(2, 8, dtype=torch.bool)
-    both = Scores(hidden, torch.full((2, 8), 0.1), torch.stack(entropies)[:, None].expand(2, 8), torch.zeros(2, 8))
-    limits = Bounds(torch.ones(2), torch.full((2,), 0.9), torch.zeros(2), torch.full((2,), 0.05))
+    entropy = torch.stack(entropies)[:, None].expand(2, 8)
+    both = Scores(hidden, torch.full((2, 8), 0.1), entropy, torch.zeros(2, 8), torch.zeros_like(hidden))
+    limits = Bounds(
+        torch.ones(2), torch.full((2,), 0.9), torch.zeros(2), torch.full((2,), 0.05), torch.zeros(2, dtype=torch.bool)
+    )
     assert settled(both, limits).tolist() == [True, False]
     assert accept(["low_confidence"] * 2, both, limits).sum(-1).tolist() == [8, 1]
 
@@ -84,6 +90,24 @@ def test_a_settled_canvas_is_accepted_whole() -> None:
 def test_the_exit_looks_at_masked_positions_only() -> None:
     assert settled(scores([0.5, 0.999], masked=[False, True]), bounds(entropy_exit=0.05)).tolist() == [True]
     assert settled(scores([0.5, 0.999], masked=[True, True]), bounds(entropy_exit=0.05)).tolist() == [False]
+
+
+def test_the_end_of_sequence_waits_for_what_precedes_it() -> None:
+    """Position 3 is surest and ends the sequence; asked for leftmost ends, the rule takes the next best instead."""
+    ends = replace(scores([0.5, 0.6, 0.4, 0.99]), ends=torch.tensor([[False, False, False, True]]))
+    asked = replace(bounds(quota=2), leftmost_eos=torch.tensor([True]))
+    assert picked(accept(["low_confidence"], ends, bounds(quota=2))) == [1, 3]
+    assert picked(accept(["low_confidence"], ends, asked)) == [0, 1]
+    first = replace(ends, ends=torch.tensor([[True, False, False, False]]))
+    assert picked(accept(["confidence_threshold"], first, replace(asked, threshold=torch.tensor([0.45])))) == [0, 1, 3]
+
+
+def test_the_last_step_accepts_an_end_anywhere() -> None:
+    ends = replace(scores([0.5, 0.99]), ends=torch.tensor([[False, True]]))
+    assert picked(accept(["low_confidence"], ends, replace(bounds(quota=2), leftmost_eos=torch.tensor([True])))) == [
+        0,
+        1,
+    ]
 
 
 canvases = st.lists(
@@ -107,8 +131,10 @@ def stacked(rows: list[Row]) -> tuple[list[Algorithm], Scores, Bounds]:
         torch.tensor([threshold for _, _, _, threshold in rows]),
         torch.tensor([0.2] * len(rows)),
         torch.tensor([INFINITE] * len(rows)),
+        torch.tensor([quota % 2 == 1 for _, _, quota, _ in rows]),
     )
-    return [name for name, *_ in rows], Scores(masked, confidence, entropy, confidence.flip(-1)), limits
+    given_scores = Scores(masked, confidence, entropy, confidence.flip(-1), confidence > LIKELY_END)
+    return [name for name, *_ in rows], given_scores, limits
 
 
 @given(canvases)
@@ -117,7 +143,8 @@ def test_only_masked_positions_and_at_least_one(rows: list[Row]) -> None:
     accepted = accept(names, given_scores, limits)
     assert not bool((accepted & ~given_scores.masked).any())
     assert accepted.any(-1).tolist() == given_scores.masked.any(-1).tolist()
-    assert bool((accepted.sum(-1) >= torch.minimum(limits.quota, given_scores.masked.sum(-1))).all())
+    free = (given_scores.masked & ~held_back(given_scores, limits)).sum(-1)
+    assert bool((accepted.sum(-1) >= torch.minimum(limits.quota, free)).all())
 
 
 @given(canvases)
