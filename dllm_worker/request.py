@@ -23,10 +23,10 @@ class SamplingParameters:
     """How a canvas is denoised. Every field may differ between the rows of one batch.
 
     ``max_steps`` bounds the denoising steps of one canvas (``None``: as many as it has masks) and ``schedule`` says
-    what share must be settled by when: ``linear`` ``1 - t/T`` or ``cosine`` ``cos(pi t / 2T)`` still masked after
-    step ``t``. ``threshold`` is a probability; ``entropy_bound`` and ``entropy_exit`` are in nats. A canvas whose
-    mean entropy over its masked positions falls below ``entropy_exit`` is filled at once. With ``leftmost_eos`` an
-    end-of-sequence token is accepted only where no mask precedes it.
+    what share is still masked after step ``t`` of ``T``: ``linear`` ``1 - t/T`` or ``cosine`` ``cos(pi t / 2T)``.
+    ``threshold`` is a probability; ``entropy_bound`` and ``entropy_exit`` are in nats. A canvas whose mean entropy over
+    its masked positions falls below ``entropy_exit`` is filled at once. With ``leftmost_eos`` an end-of-sequence token
+    is accepted only where no mask precedes it.
     """
 
     algorithm: Algorithm = "confidence_threshold"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dllm_worker.canvas import first_start, last_start, total_length
 from dllm_worker.request import Request, RequestError, SamplingParameters
 from dllm_worker.sampling.samplers import SAMPLERS
-from dllm_worker.sampling.schedule import MASKED_SHARE
+from dllm_worker.sampling.schedule import MASKS_LEFT
 from dllm_worker.spec import ModelSpec
 
 
@@ -49,8 +49,8 @@ def _validate_sampling(sampling: SamplingParameters) -> None:
     if sampling.algorithm not in SAMPLERS:
         known = ", ".join(sorted(SAMPLERS))
         raise RequestError(f"algorithm {sampling.algorithm!r} is unknown; this model runs {known}", "algorithm")
-    if sampling.schedule not in MASKED_SHARE:
-        known = ", ".join(sorted(MASKED_SHARE))
+    if sampling.schedule not in MASKS_LEFT:
+        known = ", ".join(sorted(MASKS_LEFT))
         raise RequestError(f"schedule {sampling.schedule!r} is unknown; there are {known}", "schedule")
     ranges = {
         "max_steps": sampling.max_steps is None or sampling.max_steps >= 1,

@@ -7,13 +7,20 @@ from collections.abc import Callable, Mapping
 
 from dllm_worker.request import Schedule
 
-MaskedShare = Callable[[float], float]
 
-MASKED_SHARE: Mapping[Schedule, MaskedShare] = {
-    "linear": lambda time: 1.0 - time,
-    "cosine": lambda time: math.cos(0.5 * math.pi * time),
-}
-"""Share of the canvas still masked at time 0..1 (MaskGIT, arXiv 2202.04200)."""
+def linear(opened: int, steps: int, max_steps: int) -> int:
+    """Masks left after ``steps``: equal shares, the first ones one larger where they do not divide (LLaDA)."""
+    share, larger = divmod(opened, max_steps)
+    return opened - steps * share - min(steps, larger)
+
+
+def cosine(opened: int, steps: int, max_steps: int) -> int:
+    """Masks left after ``steps``: few are accepted at first, many at last (MaskGIT, arXiv 2202.04200)."""
+    return math.floor(opened * math.cos(0.5 * math.pi * steps / max_steps) + 1e-9)
+
+
+MASKS_LEFT: Mapping[Schedule, Callable[[int, int, int], int]] = {"linear": linear, "cosine": cosine}
+"""``(opened, steps, max_steps) -> masks left`` of a canvas that keeps to its schedule."""
 
 
 def quota(schedule: Schedule, step: int, max_steps: int, opened: int, masked: int) -> int:
@@ -24,5 +31,4 @@ def quota(schedule: Schedule, step: int, max_steps: int, opened: int, masked: in
     """
     if step + 1 >= max_steps:
         return masked
-    remaining = math.floor(opened * MASKED_SHARE[schedule]((step + 1) / max_steps) + 1e-9)
-    return min(masked, max(1, masked - remaining))
+    return min(masked, max(1, masked - MASKS_LEFT[schedule](opened, step + 1, max_steps)))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dllm_worker.request import Schedule
-from dllm_worker.sampling.schedule import MASKED_SHARE, quota
+from dllm_worker.sampling.schedule import MASKS_LEFT, quota
 
 
 def accepted_per_step(schedule: Schedule, opened: int, max_steps: int) -> list[int]:
@@ -19,6 +19,7 @@ def accepted_per_step(schedule: Schedule, opened: int, max_steps: int) -> list[i
 
 def test_linear_spreads_the_canvas_evenly() -> None:
     assert accepted_per_step("linear", 32, 8) == [4] * 8
+    assert accepted_per_step("linear", 32, 5) == [7, 7, 6, 6, 6]
 
 
 def test_cosine_starts_slowly() -> None:
@@ -31,10 +32,15 @@ def test_a_canvas_ahead_of_its_schedule_owes_one() -> None:
     assert quota("linear", 0, 8, opened=32, masked=5) == 1
 
 
-@pytest.mark.parametrize("schedule", MASKED_SHARE)
-def test_shares_run_from_all_to_nothing(schedule: Schedule) -> None:
-    assert MASKED_SHARE[schedule](0.0) == 1.0
-    assert MASKED_SHARE[schedule](1.0) == pytest.approx(0.0, abs=1e-9)
+@pytest.mark.parametrize("schedule", MASKS_LEFT)
+def test_schedules_run_from_everything_to_nothing(schedule: Schedule) -> None:
+    assert MASKS_LEFT[schedule](81, 0, 12) == 81
+    assert MASKS_LEFT[schedule](81, 12, 12) == 0
+
+
+def test_the_cosine_of_the_seeds() -> None:
+    """gamma(t) = cos(pi t / 2T) is the share still masked: half of the canvas after two thirds of the steps."""
+    assert MASKS_LEFT["cosine"](256, 8, 12) == 128
 
 
 @given(st.sampled_from(["linear", "cosine"]), st.integers(1, 300), st.integers(1, 300))
