@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input --constraint constraints.txt
-SOURCES := cluster deployments dllm_worker tests
+SOURCES := cluster deployments dllm_worker loadtest tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test check format lock
+.PHONY: help setup serve test check bench format lock
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -31,6 +31,11 @@ check: setup  ## style, formatting and types
 
 test: check  ## check, then every test
 	$(BIN)/pytest -q
+
+bench: setup  ## measure the engine, the cost of the stack, and a start from a fresh clone
+	$(BIN)/python -m dllm_worker.bench
+	$(BIN)/python -m loadtest.stack_cost "$$($(BIN)/dllm up --detach --json)"; $(BIN)/dllm down
+	$(BIN)/python -m loadtest.fresh_start
 
 format: setup  ## rewrite the sources in the house format
 	$(BIN)/ruff check --fix --quiet $(SOURCES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import version
 
 from fastapi import FastAPI
 from ray import serve
@@ -38,7 +39,9 @@ class Gateway:
         self._models = {model.id: _serve_model(model, workers[model.id]) for model in config.models}
         self._keys = keys
         self._settings = GatewaySettings(
-            max_body_bytes=config.http.max_body_bytes, keep_alive_seconds=config.http.keep_alive_seconds
+            version=version("dllm-cluster"),
+            max_body_bytes=config.http.max_body_bytes,
+            keep_alive_seconds=config.http.keep_alive_seconds,
         )
 
     def __serve_build_asgi_app__(self) -> FastAPI:
