@@ -53,7 +53,7 @@ def start(kind: str, clone: Path, home: Path) -> Start:
 
 
 def _first_token(connection: dict[str, str]) -> None:
-    with OpenAI(**connection) as client:
+    with OpenAI(base_url=connection["base_url"], api_key=connection["api_key"]) as client:
         stream = client.completions.create(model="tiny-code", prompt=PROMPT, max_tokens=32, stream=True)
         next(chunk for chunk in stream if chunk.choices and chunk.choices[0].text)
 

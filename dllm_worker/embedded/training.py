@@ -108,7 +108,7 @@ class Trainer:
         rate = learning_rate(self.plan, self.step, self.elapsed / self.plan.seconds)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.clip_norm)
         self.optimizer.step()
         self.model.zero_grad(set_to_none=True)
