@@ -35,10 +35,22 @@ def rotary_frequencies(head_dim: int, theta: float, device: torch.device | None 
 
 
 def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Turn ``x [rows, heads, dim]`` by the angles of its rows; ``cosine`` and ``sine`` are ``[rows, dim / 2]``."""
-    left, right = x.chunk(2, dim=-1)
+    """Turn ``x [rows, heads, dim]`` by the angles of its rows; ``cosine`` and ``sine`` are ``[rows, width / 2]``.
+
+    The first ``width`` dimensions of a head are turned, its halves against each other; the others stay.
+    """
+    half = cosine.shape[-1]
+    left, right, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
     cosine, sine = cosine[:, None].to(x.dtype), sine[:, None].to(x.dtype)
-    return torch.cat((left * cosine - right * sine, right * cosine + left * sine), dim=-1)
+    return torch.cat((left * cosine - right * sine, right * cosine + left * sine, rest), dim=-1)
+
+
+class FusedLinear(nn.Linear):
+    """Several projections of one input in one matrix without bias; ``widths`` are the rows of each, in order."""
+
+    def __init__(self, width: int, widths: tuple[int, ...]) -> None:
+        super().__init__(width, sum(widths), bias=False)
+        self.widths = widths
 
 
 class GatedMLP(nn.Module):
@@ -46,7 +58,7 @@ class GatedMLP(nn.Module):
 
     def __init__(self, hidden_size: int, intermediate_size: int) -> None:
         super().__init__()
-        self.gate_up_proj = nn.Linear(hidden_size, 2 * intermediate_size, bias=False)
+        self.gate_up_proj = FusedLinear(hidden_size, (intermediate_size, intermediate_size))
         self.down_proj = nn.Linear(intermediate_size, hidden_size, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -56,15 +68,18 @@ class GatedMLP(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Grouped-query attention with per-head QK-norm before RoPE; projections fused as ``[queries; keys; values]``."""
+    """Grouped-query attention (arXiv 2305.13245); projections fused as ``[queries; keys; values]``.
 
-    def __init__(self, hidden_size: int, heads: int, kv_heads: int, head_dim: int, eps: float) -> None:
+    With ``norm_eps`` each head's queries and keys are RMS-normalised before RoPE (QK-norm, arXiv 2302.05442).
+    """
+
+    def __init__(self, hidden_size: int, heads: int, kv_heads: int, head_dim: int, norm_eps: float | None) -> None:
         super().__init__()
         self.heads, self.kv_heads, self.head_dim = heads, kv_heads, head_dim
-        self.qkv_proj = nn.Linear(hidden_size, (heads + 2 * kv_heads) * head_dim, bias=False)
+        self.qkv_proj = FusedLinear(hidden_size, (heads * head_dim, kv_heads * head_dim, kv_heads * head_dim))
         self.o_proj = nn.Linear(heads * head_dim, hidden_size, bias=False)
-        self.q_norm = RMSNorm(head_dim, eps)
-        self.k_norm = RMSNorm(head_dim, eps)
+        self.q_norm = nn.Identity() if norm_eps is None else RMSNorm(head_dim, norm_eps)
+        self.k_norm = nn.Identity() if norm_eps is None else RMSNorm(head_dim, norm_eps)
 
     def forward(self, layer: int, x: Tensor, rotation: tuple[Tensor, Tensor] | None, attend: Attend) -> Tensor:
         packed = self.qkv_proj(x).view(x.shape[0], -1, self.head_dim)
@@ -77,16 +92,14 @@ class SelfAttention(nn.Module):
 
 
 class Block(nn.Module):
-    """Pre-norm transformer block: attention, then SwiGLU, each added to the residual stream."""
+    """Pre-norm transformer block: attention, then feed-forward, each added to the residual stream."""
 
-    def __init__(
-        self, hidden_size: int, intermediate_size: int, heads: int, kv_heads: int, head_dim: int, eps: float
-    ) -> None:
+    def __init__(self, hidden_size: int, attention: SelfAttention, mlp: nn.Module, eps: float) -> None:
         super().__init__()
         self.input_layernorm = RMSNorm(hidden_size, eps)
-        self.self_attn = SelfAttention(hidden_size, heads, kv_heads, head_dim, eps)
+        self.self_attn = attention
         self.post_attention_layernorm = RMSNorm(hidden_size, eps)
-        self.mlp = GatedMLP(hidden_size, intermediate_size)
+        self.mlp = mlp
 
     def forward(self, layer: int, x: Tensor, rotation: tuple[Tensor, Tensor] | None, attend: Attend) -> Tensor:
         x = x + self.self_attn(layer, self.input_layernorm(x), rotation, attend)

@@ -9,14 +9,18 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from dllm_worker.models import embedded_config
+from dllm_worker.models.specs import embedded, llada, llada2, qwen3
 from dllm_worker.request import SamplingParameters
 from dllm_worker.spec import ModelSpec, SpecError
 
 EMBEDDED_PREFIX = "embedded:"
 EMBEDDED_DIRECTORY = Path(__file__).parent.parent / "embedded" / "checkpoints"
 SPEC_READERS: Mapping[str, Callable[[Mapping[str, Any]], ModelSpec]] = {
-    embedded_config.MODEL_TYPE: embedded_config.read_spec
+    embedded.MODEL_TYPE: embedded.read_spec,
+    qwen3.SDAR: qwen3.read_sdar_spec,
+    qwen3.A2D_QWEN3: qwen3.read_a2d_spec,
+    llada.MODEL_TYPE: llada.read_spec,
+    llada2.MODEL_TYPE: llada2.read_spec,
 }
 """By ``model_type``: from ``config.json`` to what the checkpoint is."""
 
@@ -46,7 +50,7 @@ def describe(path: Path) -> ModelDescription:
     """Read the small files of a checkpoint: :class:`LoadError` names what is missing or contradictory."""
     config = read_json(path / "config.json")
     try:
-        spec = SPEC_READERS[model_type(path, config)](config)
+        spec = SPEC_READERS[model_type(path, config)](_completed(config, path))
     except KeyError as error:
         raise LoadError(f"{path / 'config.json'}: {error.args[0]!r} is missing") from error
     except (SpecError, TypeError) as error:
@@ -73,10 +77,38 @@ def model_type(path: Path, config: Mapping[str, Any]) -> str:
     return name
 
 
+def _completed(config: dict[str, Any], path: Path) -> dict[str, Any]:
+    """``config`` with the two facts that published checkpoints keep beside it.
+
+    The ends of sequence of ``generation_config.json`` win, and a mask that ``config.json`` lacks is the tokenizer's.
+    """
+    ends = _read_optional(path / "generation_config.json").get("eos_token_id")
+    mask = config.get("mask_token_id", _tokenizer_mask(path))
+    found = {"eos_token_id": ends, "mask_token_id": mask}
+    return config | {name: value for name, value in found.items() if value is not None}
+
+
+def _tokenizer_mask(path: Path) -> int | None:
+    """The id of the tokenizer's ``mask_token``, by the added tokens of either of its files."""
+    settings = _read_optional(path / "tokenizer_config.json")
+    mask = settings.get("mask_token")
+    text = mask["content"] if isinstance(mask, dict) else mask
+    if text is None:
+        return None
+    added = {token["content"]: int(number) for number, token in settings.get("added_tokens_decoder", {}).items()}
+    if text not in added:
+        tokens = _read_optional(path / "tokenizer.json").get("added_tokens", [])
+        added = {token["content"]: token["id"] for token in tokens}
+    return added.get(text)
+
+
+def _read_optional(path: Path) -> dict[str, Any]:
+    return read_json(path) if path.is_file() else {}
+
+
 def _read_defaults(path: Path) -> SamplingParameters:
     """The sampler's fields of ``generation_config.json``; its other keys are transformers' own."""
-    file = path / "generation_config.json"
-    content = read_json(file) if file.is_file() else {}
+    content = _read_optional(path / "generation_config.json")
     known = {field.name for field in fields(SamplingParameters)}
     return SamplingParameters(**{name: value for name, value in content.items() if name in known})
 

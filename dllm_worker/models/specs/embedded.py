@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal
 
+from dllm_worker.models.specs.fields import eos_token_ids
 from dllm_worker.spec import ModelSpec
 
 MODEL_TYPE = "dllm_embedded"
@@ -44,13 +45,12 @@ def read_config(config: Mapping[str, Any]) -> EmbeddedConfig:
 def read_spec(config: Mapping[str, Any]) -> ModelSpec:
     """``canvas`` is the one object of ``config.json`` that transformers' configurations do not know."""
     network, canvas = read_config(config), config["canvas"]
-    eos = config["eos_token_id"]
     return ModelSpec(
         family=MODEL_TYPE,
         vocab_size=network.vocab_size,
         corruption="absorbing",
         mask_token_id=config["mask_token_id"],
-        eos_token_ids=tuple(eos) if isinstance(eos, list) else (eos,),
+        eos_token_ids=eos_token_ids(config),
         suppressed_token_ids=tuple(config["suppress_tokens"]),
         canvas_length=canvas["length"],
         max_canvas_length=canvas["max_length"],

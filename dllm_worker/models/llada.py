@@ -1,0 +1,49 @@
+"""LLaDA's network (arXiv 2502.09992): Llama blocks without a causal mask, under OLMo's names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dllm_worker.models.blocks import Block, GatedMLP, SelfAttention
+from dllm_worker.models.specs.llada import read_config
+from dllm_worker.models.transformer import Family, Layout, Rotary, Transformer
+
+LAYOUT: Layout = {
+    "embed_tokens.weight": "model.transformer.wte.weight",
+    "layers.{layer}.input_layernorm.weight": "model.transformer.blocks.{layer}.attn_norm.weight",
+    "layers.{layer}.self_attn.qkv_proj.weight": (
+        "model.transformer.blocks.{layer}.q_proj.weight",
+        "model.transformer.blocks.{layer}.k_proj.weight",
+        "model.transformer.blocks.{layer}.v_proj.weight",
+    ),
+    "layers.{layer}.self_attn.o_proj.weight": "model.transformer.blocks.{layer}.attn_out.weight",
+    "layers.{layer}.post_attention_layernorm.weight": "model.transformer.blocks.{layer}.ff_norm.weight",
+    "layers.{layer}.mlp.gate_up_proj.weight": (
+        "model.transformer.blocks.{layer}.ff_proj.weight",
+        "model.transformer.blocks.{layer}.up_proj.weight",
+    ),
+    "layers.{layer}.mlp.down_proj.weight": "model.transformer.blocks.{layer}.ff_out.weight",
+    "norm.weight": "model.transformer.ln_f.weight",
+    "lm_head.weight": "model.transformer.ff_out.weight",
+}
+
+
+def build(config: Mapping[str, Any]) -> Transformer:
+    """The network of ``config.json``, without weights."""
+    sizes = read_config(config)
+    width, eps = sizes.hidden_size, sizes.rms_norm_eps
+    blocks = (
+        Block(
+            width,
+            SelfAttention(width, sizes.heads, sizes.kv_heads, sizes.head_dim, norm_eps=None),
+            GatedMLP(width, sizes.intermediate_size),
+            eps,
+        )
+        for _ in range(sizes.layers)
+    )
+    rotary = Rotary(sizes.head_dim, sizes.rope_theta)
+    return Transformer(sizes.embedding_size, width, blocks, eps, tied=sizes.tied, rotary=rotary)
+
+
+FAMILY = Family(build, LAYOUT)
