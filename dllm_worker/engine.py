@@ -20,7 +20,10 @@ from dllm_worker.validate import validate
 
 @dataclass(frozen=True, slots=True)
 class EngineLimits:
-    """What one engine takes on: canvases denoised together, position-forwards a step, cached positions."""
+    """What one engine takes on: canvases denoised together, position-forwards a step, cached positions.
+
+    A bidirectional model caches nothing, and no memory is set aside for it.
+    """
 
     max_running: int = 32
     position_budget: int = 1024
@@ -46,7 +49,8 @@ class Engine:
     def __init__(self, model: LoadedModel, limits: EngineLimits | None = None) -> None:
         self.model, self.limits = model, limits or EngineLimits()
         page_size = model.spec.canvas_length
-        pages = -(-self.limits.cache_positions // page_size)
+        cached = 0 if model.spec.context_attention == "bidirectional" else self.limits.cache_positions
+        pages = -(-cached // page_size)
         self.pool = PagePool(model.denoiser.cache_shape, pages, page_size, model.dtype, model.device)
         self._waiting: deque[Request] = deque()
         self._running: dict[str, Running] = {}
