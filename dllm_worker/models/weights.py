@@ -21,6 +21,7 @@ from dllm_worker.models.transformer import Layout, Transformer
 
 WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 READABLE = (torch.float32, torch.bfloat16, torch.float16)
+COMPARED_ROWS = 4096
 _LAYER = re.compile(r"(?<=\.)\d+(?=\.)")
 
 
@@ -55,20 +56,32 @@ def _experts(template: str, part: Tensor) -> dict[str, Tensor]:
 def fill(network: Transformer, layout: Layout, path: Path) -> None:
     """Read every weight of ``network``; :class:`LoadError` names what is missing, superfluous or of another shape.
 
-    An output embedding that is stored although it is tied is passed over: the input embedding counts.
+    A tied output embedding may be stored as well, if it is the same.
     """
     missing = places(network, layout)
     known = set(missing)
+    tied_head = layout["lm_head.weight"] if network.tied else None
+    stored_head: Tensor | None = None
     for file in weight_files(path):
         for name, tensor in _stored_tensors(file):
             if name in missing:
                 _copy(tensor, missing.pop(name), f"{file}: tensor {name}")
             elif name in known:
                 raise LoadError(f"{file}: tensor {name} is stored twice")
-            elif not (network.tied and name == layout["lm_head.weight"]):
+            elif name == tied_head:
+                stored_head = tensor
+            else:
                 raise LoadError(f"{file}: tensor {name} has no place in the network")
     if missing:
         raise LoadError(f"{path}: tensor {min(missing)} is missing")
+    if stored_head is not None and not _same(stored_head, network.output_embedding.data):
+        raise LoadError(f"{path}: tensor {tied_head} differs from the embedding to which config.json ties it")
+
+
+def _same(tensor: Tensor, place: Tensor) -> bool:
+    """Compared in pieces, so that no converted copy of the whole is made."""
+    pairs = zip(torch.split(tensor, COMPARED_ROWS), torch.split(place, COMPARED_ROWS), strict=False)
+    return tensor.shape == place.shape and all(torch.equal(stored.to(held), held) for stored, held in pairs)
 
 
 def _copy(tensor: Tensor, place: Tensor, what: str) -> None:

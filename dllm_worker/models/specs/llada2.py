@@ -20,7 +20,7 @@ MODEL_TYPE = "llada2_moe"
 SUPPORTED: Supported = {
     "hidden_act": ("silu",),
     "use_qk_norm": (None, True),
-    "use_bias": (False,),
+    "use_bias": (None, False),
     "use_qkv_bias": (None, False),
     "use_sliding_window": (None, False),
     "norm_head": (None, False),

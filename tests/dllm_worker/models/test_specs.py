@@ -128,7 +128,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("llada", {"input_emb_norm": True}, "input_emb_norm is True"),
     ("llada", {"clip_qkv": 8.0}, "clip_qkv is 8.0; only nothing"),
     ("llada", {"multi_query_attention": True}, "multi_query_attention is True"),
-    ("llada2_moe", {"use_bias": None}, "use_bias is None; only False"),
+    ("llada2_moe", {"use_bias": True}, "use_bias is True; only False"),
     ("llada2_moe", {"use_qkv_bias": True}, "use_qkv_bias is True"),
     ("llada2_moe", {"use_qk_norm": False}, "use_qk_norm is False"),
     ("llada2_moe", {"norm_head": True}, "norm_head is True"),

@@ -81,13 +81,16 @@ def test_the_router_stays_in_full_precision(tmp_path: Path) -> None:
     assert kept == {f"layers.{layer}.mlp.gate.{part}" for layer in (1, 2) for part in ("weight", "expert_bias")}
 
 
-def test_a_tied_output_embedding_may_be_stored(tmp_path: Path) -> None:
+def test_a_tied_output_embedding_may_be_stored_if_it_is_the_same(tmp_path: Path) -> None:
     path = write(tmp_path, "a2d-qwen3")
-    assert "lm_head.weight" not in load_file(path / "model.safetensors")
-    edit(path, lambda tensors: tensors.update({"lm_head.weight": torch.zeros(96, 48)}))
+    embedding = load_file(path / "model.safetensors")["model.embed_tokens.weight"]
+    edit(path, lambda tensors: tensors.update({"lm_head.weight": embedding.clone()}))
     loaded = network(path)
     assert loaded.output_embedding.data_ptr() == loaded.embed_tokens.weight.data_ptr()
-    assert bool(loaded.output_embedding.any())
+    assert torch.equal(loaded.output_embedding, embedding.float())
+    edit(path, lambda tensors: tensors.update({"lm_head.weight": embedding + 1}))
+    with pytest.raises(LoadError, match=r"lm_head\.weight differs from the embedding"):
+        network(path)
 
 
 def test_an_index_names_the_files_that_count(tmp_path: Path) -> None:
