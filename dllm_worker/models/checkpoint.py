@@ -82,9 +82,9 @@ def _completed(config: dict[str, Any], path: Path) -> dict[str, Any]:
 
     The ends of sequence of ``generation_config.json`` win, and a mask that ``config.json`` lacks is the tokenizer's.
     """
-    ends = _read_optional(path / "generation_config.json").get("eos_token_id")
-    mask = config.get("mask_token_id", _tokenizer_mask(path))
-    found = {"eos_token_id": ends, "mask_token_id": mask}
+    found = {"eos_token_id": _read_optional(path / "generation_config.json").get("eos_token_id")}
+    if config.get("mask_token_id") is None:
+        found["mask_token_id"] = _tokenizer_mask(path)
     return config | {name: value for name, value in found.items() if value is not None}
 
 
@@ -107,10 +107,10 @@ def _read_optional(path: Path) -> dict[str, Any]:
 
 
 def _read_defaults(path: Path) -> SamplingParameters:
-    """The sampler's fields of ``generation_config.json``; its other keys are transformers' own."""
+    """The sampler's fields of ``generation_config.json`` that are not null; its other keys are transformers' own."""
     content = _read_optional(path / "generation_config.json")
     known = {field.name for field in fields(SamplingParameters)}
-    return SamplingParameters(**{name: value for name, value in content.items() if name in known})
+    return SamplingParameters(**{name: value for name, value in content.items() if name in known and value is not None})
 
 
 def _revision(path: Path) -> str:

@@ -60,7 +60,7 @@ class LLaDA2Config:
 
     def __post_init__(self) -> None:
         groups = f"{self.num_experts} experts in n_group {self.n_group}"
-        if self.num_experts % self.n_group or self.num_experts < 2 * self.n_group:
+        if self.n_group < 1 or self.num_experts % self.n_group or self.num_experts < 2 * self.n_group:
             raise SpecError(f"{groups} do not make equal groups of two or more")
         if self.num_experts_per_tok > self.topk_group * self.num_experts // self.n_group:
             raise SpecError(f"topk_group {self.topk_group} of {groups} has fewer than num_experts_per_tok")

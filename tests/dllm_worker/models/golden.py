@@ -12,16 +12,14 @@ from torch import Tensor
 
 from dllm_worker.models.loading import LoadedModel, load_model
 
-REPOSITORY = Path(__file__).parents[3]
-GOLDEN = (REPOSITORY.parent / "shared" / "golden", Path("/work/shared/golden"))
+GOLDEN = Path(__file__).parents[4] / "shared" / "golden"
 
 
 def folder(family: str) -> Path:
     """The family's folder; the test is skipped where it is not."""
-    found = next((root / family for root in GOLDEN if (root / family).is_dir()), None)
-    if found is None:
+    if not (GOLDEN / family).is_dir():
         pytest.skip(f"there is no shared/golden/{family} beside the repository")
-    return found
+    return GOLDEN / family
 
 
 @cache

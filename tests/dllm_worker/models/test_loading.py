@@ -129,10 +129,11 @@ def test_a_folder_without_weights_is_explained(checkpoint: Path) -> None:
 
 def test_defaults_come_from_the_generation_configuration(checkpoint: Path) -> None:
     (checkpoint / "generation_config.json").write_text(
-        json.dumps({"threshold": 0.7, "max_steps": 12, "eos_token_id": 1, "transformers_version": "5.17.0"})
+        json.dumps({"threshold": 0.7, "max_steps": 12, "top_k": None, "eos_token_id": 1, "transformers_version": "5"})
     )
     defaults = describe(checkpoint).defaults
     assert (defaults.threshold, defaults.max_steps, defaults.algorithm) == (0.7, 12, "confidence_threshold")
+    assert defaults.top_k == 0
 
 
 def test_the_revision_follows_the_weights(checkpoint: Path) -> None:

@@ -133,6 +133,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("llada2_moe", {"use_qk_norm": False}, "use_qk_norm is False"),
     ("llada2_moe", {"norm_head": True}, "norm_head is True"),
     ("llada2_moe", {"score_function": "softmax"}, "score_function is 'softmax'"),
+    ("llada2_moe", {"n_group": 0}, "8 experts in n_group 0 do not make equal groups"),
     ("llada2_moe", {"n_group": 3}, "8 experts in n_group 3 do not make equal groups"),
     ("llada2_moe", {"n_group": 8}, "8 experts in n_group 8 do not make equal groups"),
     ("llada2_moe", {"num_experts_per_tok": 5}, "has fewer than num_experts_per_tok"),
