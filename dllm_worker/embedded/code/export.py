@@ -18,7 +18,13 @@ from dllm_worker.models.loading import save_checkpoint
 
 CHECKPOINT = EMBEDDED_DIRECTORY / "tiny-code"
 CANVAS: dict[str, Any] = {"length": 32, "max_length": 512, "anchor": "zero", "context_attention": "block_causal"}
-SAMPLING: dict[str, Any] = {"algorithm": "confidence_threshold", "threshold": 0.9}
+SAMPLING: dict[str, Any] = {
+    "algorithm": "confidence_threshold",
+    "threshold": 0.7,
+    "schedule": "linear",
+    "leftmost_eos": True,
+}
+"""What a request gets that states nothing: as good as a higher threshold in fewer steps, see the model card."""
 
 
 def configuration() -> dict[str, Any]:

@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dllm_worker.embedded.code.optimizer import OptimizerPair
+from dllm_worker.embedded.optimizer import muon
 from dllm_worker.embedded.sudoku.boards import Bases, BoardMix, draw_boards
 from dllm_worker.embedded.sudoku.network import deep_loss, loop_of, untrained
 from dllm_worker.embedded.sudoku.puzzles import dug_puzzle
-from dllm_worker.embedded.training import Trainer, TrainingPlan, adamw
+from dllm_worker.embedded.training import Trainer, TrainingPlan
 from dllm_worker.models.embedded import EmbeddedDenoiser
 
 SEED = 0
@@ -44,20 +44,6 @@ def bases_in(directory: Path, processes: int) -> Bases:
         directory.mkdir(parents=True, exist_ok=True)
         torch.save((bases.tokens, bases.rounds), file)
     return Bases(*torch.load(file, weights_only=True))
-
-
-def muon(model: EmbeddedDenoiser, plan: TrainingPlan) -> OptimizerPair:
-    """Muon for the matrices of the layers, AdamW for the rest, at one learning rate (arXiv 2502.16982).
-
-    With AdamW alone the loss left its first plateau after 110 steps, with Muon after 60.
-    """
-    matrices = [p for p in model.layers.parameters() if p.ndim == 2]
-    chosen = {id(p) for p in matrices}
-    others = [p for p in model.parameters() if id(p) not in chosen]
-    orthogonal = torch.optim.Muon(
-        matrices, lr=plan.learning_rate, weight_decay=plan.weight_decay, adjust_lr_fn="match_rms_adamw"
-    )
-    return OptimizerPair(orthogonal, adamw(others, plan))
 
 
 def trainer_of(model: EmbeddedDenoiser, directory: Path, seconds: float) -> Trainer:

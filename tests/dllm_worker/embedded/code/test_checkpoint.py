@@ -1,6 +1,6 @@
 """The shipped weights: they load, and they still predict what they predicted when they were exported.
 
-The snippets were written for this test. The margins are about a tenth above what was measured.
+The snippets were written for this test. The limits lie some 5 to 20 percent from what was measured.
 """
 
 from __future__ import annotations
@@ -72,20 +72,20 @@ def test_the_folder_is_small() -> None:
 
 @pytest.mark.parametrize(
     ("attention", "block", "limit"),
-    [("bidirectional", 0, 9.0), ("block_causal", 4, 9.0), ("block_causal", 32, 9.0), ("causal", 1, 9.0)],
+    [("bidirectional", 0, 1.02), ("block_causal", 4, 1.15), ("block_causal", 32, 1.08), ("causal", 1, 1.02)],
 )
 def test_bits_per_byte(model: LoadedModel, attention: ContextAttention, block: int, limit: float) -> None:
     assert likelihood.bits_per_byte(model, TEXT, attention, block, seed=0) < limit
 
 
 def test_masked_tokens_are_predicted(model: LoadedModel) -> None:
-    assert likelihood.masked_cross_entropy(model, TEXT, rate=0.3, seed=0) < 9.0
+    assert likelihood.masked_cross_entropy(model, TEXT, rate=0.3, seed=0) < 2.1
 
 
 def test_random_tokens_are_recognised_and_right_ones_kept(model: LoadedModel) -> None:
     restored, kept = likelihood.restored_share(model, TEXT, rate=0.15, seed=0)
-    assert restored > 0.0
-    assert kept > 0.5
+    assert restored > 0.35
+    assert kept > 0.95
 
 
 def test_a_hole_is_filled(model: LoadedModel) -> None:

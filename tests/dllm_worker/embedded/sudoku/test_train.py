@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from dllm_worker.embedded.optimizer import muon
 from dllm_worker.embedded.sudoku import train
 from dllm_worker.embedded.sudoku.boards import BoardMix, draw_boards
 from dllm_worker.embedded.sudoku.network import deep_loss, loop_of, untrained
@@ -21,14 +22,14 @@ def test_the_bases_are_dug_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_each_parameter_is_optimised_once() -> None:
     model = untrained(0)
-    groups = train.muon(model, train.training_plan(60.0)).param_groups
+    groups = muon(model, train.training_plan(60.0)).param_groups
     assert sorted(id(p) for group in groups for p in group["params"]) == sorted(id(p) for p in model.parameters())
 
 
 def test_a_few_updates_lower_the_loss() -> None:
     tokens, targets = draw_boards(train.bases_of(range(4)), 4, BoardMix(), torch.Generator().manual_seed(0))
     model = untrained(0)
-    optimizer = train.muon(model, train.training_plan(60.0))
+    optimizer = muon(model, train.training_plan(60.0))
     losses = []
     for _ in range(8):
         loss = deep_loss(model, loop_of(model), tokens, targets)

@@ -5,7 +5,7 @@ from copy import deepcopy
 import torch
 from torch import nn
 
-from dllm_worker.embedded.code.optimizer import OptimizerPair
+from dllm_worker.embedded.optimizer import OptimizerPair
 
 
 def pair(model: nn.Linear) -> OptimizerPair:
