@@ -15,7 +15,7 @@ from dllm_worker.models.loading import LoadedModel, load_model
 from dllm_worker.request import Algorithm, SamplingParameters
 
 TUNING_SEED = 2_000_000
-GIVENS = (45, 36, 30, 26, 24)
+GIVENS = (45, 36, 30, 26)
 ALGORITHMS: tuple[Algorithm, ...] = ("random", "low_confidence", "confidence_threshold", "entropy_bound")
 STEP_BUDGETS = (1, 2, 4, 8, 12, 32, None)
 THRESHOLDS = (0.8, 0.9, 0.99, 0.995)
