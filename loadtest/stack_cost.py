@@ -11,7 +11,7 @@ import json
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from openai import AsyncOpenAI
 
@@ -19,7 +19,7 @@ from dllm_worker.device import use_threads
 from dllm_worker.engine import Engine
 from dllm_worker.models.checkpoint import resolve_checkpoint
 from dllm_worker.models.loading import LoadedModel, load_model
-from dllm_worker.request import Commit, Request, SamplingParameters
+from dllm_worker.request import Commit, Request
 from dllm_worker.text import Text
 
 MODEL = "tiny-code"
@@ -51,8 +51,12 @@ def bare(model: LoadedModel, text: Text, numbers: Sequence[int]) -> tuple[list[s
     engine = Engine(model)
     tokens: dict[str, list[int]] = {str(number): [] for number in numbers}
     for number in numbers:
-        sampling = SamplingParameters(
-            algorithm="low_confidence", max_steps=MAX_STEPS, temperature=TEMPERATURE, seed=number
+        sampling = replace(
+            model.description.defaults,
+            algorithm="low_confidence",
+            max_steps=MAX_STEPS,
+            temperature=TEMPERATURE,
+            seed=number,
         )
         ids = (*text.begin(), *text.encode(prompt(number)))
         engine.add(Request(str(number), ids, max_tokens=ANSWER_TOKENS, sampling=sampling))
