@@ -35,7 +35,7 @@ LOOPBACK_ENVIRONMENT = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 @contextmanager
 def ray_hosting(config: ClusterConfig, state_url: str, keys: Mapping[str, str]) -> Iterator[None]:
     """Serve ``config`` on Ray. Raises when Ray or a deployment cannot be started."""
-    _prepare_environment(config.ray)
+    prepare_environment(config.ray)
     from deployments.app import deploy, undeploy
 
     with _ray(config.ray):
@@ -46,7 +46,7 @@ def ray_hosting(config: ClusterConfig, state_url: str, keys: Mapping[str, str]) 
             undeploy(config)
 
 
-def _prepare_environment(config: RayConfig) -> None:
+def prepare_environment(config: RayConfig) -> None:
     """Ray and Serve read the environment when they are imported, and their processes inherit it.
 
     A Ray that starts here listens to this machine alone, and there only to who knows its token. Without a token of

@@ -6,7 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from cluster.hosting import prepare_environment
 from cluster.valkey import embedded_valkey
+from deployments.config import RayConfig
+
+# Ray reads its environment when it is imported, which some test modules do before the first cluster starts.
+prepare_environment(RayConfig())
 
 
 @pytest.fixture(scope="session")
