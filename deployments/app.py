@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from importlib.metadata import version
 
@@ -66,6 +67,7 @@ def deploy(config: ClusterConfig, state_url: str, keys: Mapping[str, str]) -> No
 
     Raises ``RuntimeError`` when a deployment cannot be started.
     """
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     serve.start(http_options=HTTPOptions(host=config.http.host, port=config.http.port))
     serve.run(build(config, state_url, keys), name=config.name, route_prefix="/")
 
