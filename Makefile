@@ -34,7 +34,7 @@ test: check  ## check, then every test
 
 bench: setup  ## measure the engine, the cost of the stack, and a start from a fresh clone
 	$(BIN)/python -m dllm_worker.bench
-	$(BIN)/python -m loadtest.stack_cost "$$($(BIN)/dllm up --detach --json)"; $(BIN)/dllm down
+	$(BIN)/python -m loadtest.stack_cost "$$($(BIN)/dllm up --detach --json)"; status=$$?; $(BIN)/dllm down; exit $$status
 	$(BIN)/python -m loadtest.fresh_start
 
 format: setup  ## rewrite the sources in the house format

@@ -32,13 +32,12 @@ class EngineLimits:
 
 @dataclass(frozen=True, slots=True)
 class EngineStats:
-    """A momentary view. ``backlog`` is an upper bound in position-forwards over running and waiting requests."""
+    """A momentary view, and since the start the steps and position-forwards."""
 
     running: int
     waiting: int
     free_pages: int
     pages: int
-    backlog: int
     steps: int
     position_forwards: int
 
@@ -88,7 +87,6 @@ class Engine:
             waiting=len(self._waiting),
             free_pages=self.pool.free_pages,
             pages=self.pool.pages,
-            backlog=sum(running.backlog for running in self._running.values()),
             steps=self._steps,
             position_forwards=self._position_forwards,
         )

@@ -62,13 +62,6 @@ class Running:
         grain = grid_length(self.request, self.spec)
         return Demand(self.request.id, self.kind, positions, grain, self.waited_since)
 
-    @property
-    def backlog(self) -> int:
-        """Position-forwards until the request ends, if every canvas takes all its steps."""
-        remaining = total_length(self.request) - self.canvas.start
-        steps = self.canvas.max_steps(self.request)
-        return self.canvas.start - self.cached + remaining * (steps + 1) - self.canvas.step * self.canvas.length
-
     def blocks(self, positions: int) -> list[BlockRows]:
         """The rows of the next step: the canvas, or the next ``positions`` that wait for the cache, in blocks."""
         if self.kind is StepKind.REUSE:

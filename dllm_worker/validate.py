@@ -27,6 +27,10 @@ def validate(request: Request, spec: ModelSpec) -> None:
 
 def _validate_canvas(request: Request, spec: ModelSpec) -> None:
     length = request.canvas_length
+    if length is not None and spec.context_attention == "bidirectional":
+        raise RequestError(
+            "prompt and answer are one canvas of this model; its length cannot be chosen", "canvas_length"
+        )
     if length is not None and not 1 <= length <= spec.max_canvas_length:
         raise RequestError(f"canvas_length {length} is outside 1..{spec.max_canvas_length}", "canvas_length")
     if first_start(request, spec) == last_start(request, spec):

@@ -50,6 +50,12 @@ def test_a_grid_takes_no_more_than_its_canvas(grid_model: LoadedModel) -> None:
         validate(Request("a", template=(None,) * 17), grid_model.spec)
 
 
+def test_a_grid_has_no_canvas_length_to_choose(grid_model: LoadedModel) -> None:
+    with pytest.raises(RequestError) as refusal:
+        validate(Request("a", template=(None,) * 16, canvas_length=8), grid_model.spec)
+    assert refusal.value.parameter == "canvas_length"
+
+
 def test_the_whole_context_may_be_used(tiny_model: LoadedModel) -> None:
     validate(Request("a", prompt=(5,) * 100, max_tokens=156), tiny_model.spec)
     with pytest.raises(RequestError, match="257 positions"):

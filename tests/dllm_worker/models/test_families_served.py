@@ -29,13 +29,15 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return load_model(families.write(path, families.CONFIGS[request.param]))
 
 
-def requests() -> list[Request]:
+def requests(model: LoadedModel) -> list[Request]:
     asked = [
         Request(f"continue-{i}", PROMPT[: 5 * i + 2], max_tokens=9 + 5 * i, sampling=rule, drafts=True)
         for i, rule in enumerate(RULES)
     ]
     infill = Request("infill", PROMPT[:6], template=TEMPLATE, sampling=RULES[2], drafts=True)
-    return [*asked, infill, Request("block", PROMPT, max_tokens=20, canvas_length=8, sampling=RULES[0], drafts=True)]
+    length = None if model.spec.context_attention == "bidirectional" else 8
+    block = Request("block", PROMPT, max_tokens=20, canvas_length=length, sampling=RULES[0], drafts=True)
+    return [*asked, infill, block]
 
 
 def run(model: LoadedModel, asked: Sequence[Request]) -> dict[str, list[Event]]:
@@ -53,13 +55,13 @@ def run(model: LoadedModel, asked: Sequence[Request]) -> dict[str, list[Event]]:
 
 
 def test_a_request_gives_the_same_alone_and_in_a_mix(model: LoadedModel) -> None:
-    together = run(model, requests())
-    for request in requests():
+    together = run(model, requests(model))
+    for request in requests(model):
         assert run(model, [request])[request.id] == together[request.id]
 
 
 def test_what_is_accepted_or_pinned_stays_and_no_mask_comes_out(model: LoadedModel) -> None:
-    for name, events in run(model, requests()).items():
+    for name, events in run(model, requests(model)).items():
         drafts = [event for event in events if isinstance(event, Draft)]
         for before, after in itertools.pairwise(drafts):
             if before.canvas == after.canvas:
@@ -79,5 +81,6 @@ def test_only_models_with_a_context_have_a_cache(model: LoadedModel) -> None:
 @pytest.mark.parametrize("family", families.CONFIGS)
 def test_half_precision_is_served(family: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = families.write(tmp_path_factory.mktemp("half"), families.CONFIGS[family])
-    events = run(load_model(path, "bfloat16"), requests()[:2])
+    model = load_model(path, "bfloat16")
+    events = run(model, requests(model)[:2])
     assert all(isinstance(told[-1], Finish) for told in events.values())

@@ -13,6 +13,7 @@ import pytest
 
 from dllm_worker.engine import Engine
 from dllm_worker.request import Commit, Draft, Event, Request, SamplingParameters
+from dllm_worker.spec import ModelSpec
 from tests.dllm_worker.models import golden
 
 STATIC = "low_confidence_static"
@@ -33,7 +34,7 @@ CASES = [
 ]
 
 
-def request(case: dict[str, Any]) -> Request:
+def request(case: dict[str, Any], spec: ModelSpec) -> Request:
     """Thresholds without a quota above one are ``confidence_threshold``, everything else is ``low_confidence``."""
     asked = case["hyper_parameters"]
     threshold = asked.get("confidence_threshold") or asked.get("threshold")
@@ -43,7 +44,8 @@ def request(case: dict[str, Any]) -> Request:
         threshold=threshold or 1.0,
     )
     prompt, final = alone(case, "prompt_ids", "prompts"), alone(case, "final_ids")
-    length = asked.get("block_length") or asked["block_size"]
+    block = asked.get("block_length") or asked["block_size"]
+    length = None if spec.context_attention == "bidirectional" else block
     answer = len(final) - len(prompt)
     return Request("a", tuple(prompt), max_tokens=answer, canvas_length=length, sampling=sampling, drafts=True)
 
@@ -71,8 +73,9 @@ def canvases(case: dict[str, Any]) -> list[list[int]]:
 def test_every_step_leaves_the_same_canvas(family: str, name: str) -> None:
     cases = json.loads((golden.folder(family) / "decode.json").read_text())["cases"]
     case = next(case for case in cases if case["name"] == name)
-    engine = Engine(golden.model(family))
-    asked = request(case)
+    model = golden.model(family)
+    engine = Engine(model)
+    asked = request(case, model.spec)
     engine.add(asked)
     events: list[Event] = []
     while engine.has_work:
