@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("cluster", "deployments", "dllm_worker")
-ENGINE_LIBRARIES = {"torch", "transformers", "tokenizers", "safetensors", "numpy"}
+ENGINE_LIBRARIES = {"torch", "transformers", "tokenizers", "safetensors", "numpy", "huggingface_hub"}
 CLUSTER_USES = {
     "deployments.app",
     "deployments.config",

@@ -7,13 +7,33 @@ known only to the caller, which passes an ``Attend``: the engine attends to cach
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
-"""``(layer, query [rows, heads, dim], key and value [rows, kv_heads, dim]) -> [rows, heads, dim]``"""
+from dllm_worker.cache.shape import LayerShape
+from dllm_worker.models.rotary import Rotation
+
+Activation = Callable[[Tensor], Tensor]
+
+
+class Attend(Protocol):
+    """Who looks at whom. ``scale`` multiplies the products of queries and keys; ``None`` is ``dim ** -0.5``."""
+
+    def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float | None = None) -> Tensor:
+        """``query`` is ``[rows, heads, dim]``, ``key`` and ``value`` ``[rows, kv_heads, dim]``; as the query."""
+
+
+class FullPrecision(nn.Module):
+    """A module whose parameters stay fp32 whatever the model's dtype."""
+
+
+class Layer(nn.Module):
+    """One layer of a network, which keeps ``cache_shape`` of each position."""
+
+    cache_shape: LayerShape
 
 
 class RMSNorm(nn.Module):
@@ -28,42 +48,26 @@ class RMSNorm(nn.Module):
         return functional.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), self.eps)
 
 
-def rotary_frequencies(head_dim: int, theta: float, device: torch.device | None = None) -> Tensor:
-    """Inverse frequencies ``[head_dim / 2]``, fp32 (RoPE, arXiv 2104.09864)."""
-    exponents = torch.arange(0, head_dim, 2, dtype=torch.float32, device=device) / head_dim
-    return theta**-exponents
-
-
-def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Turn ``x [rows, heads, dim]`` by the angles of its rows; ``cosine`` and ``sine`` are ``[rows, width / 2]``.
-
-    The first ``width`` dimensions of a head are turned, its halves against each other; the others stay.
-    """
-    half = cosine.shape[-1]
-    left, right, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
-    cosine, sine = cosine[:, None].to(x.dtype), sine[:, None].to(x.dtype)
-    return torch.cat((left * cosine - right * sine, right * cosine + left * sine, rest), dim=-1)
-
-
 class FusedLinear(nn.Linear):
-    """Several projections of one input in one matrix without bias; ``widths`` are the rows of each, in order."""
+    """Several projections of one input in one matrix; ``widths`` are the rows of each, in order."""
 
-    def __init__(self, width: int, widths: tuple[int, ...]) -> None:
-        super().__init__(width, sum(widths), bias=False)
+    def __init__(self, width: int, widths: tuple[int, ...], *, bias: bool = False) -> None:
+        super().__init__(width, sum(widths), bias=bias)
         self.widths = widths
 
 
 class GatedMLP(nn.Module):
-    """SwiGLU feed-forward, gate and up projections fused in one matrix (arXiv 2002.05202)."""
+    """Gated feed-forward (arXiv 2002.05202), gate and up projections fused in one matrix."""
 
-    def __init__(self, hidden_size: int, intermediate_size: int) -> None:
+    def __init__(self, hidden_size: int, intermediate_size: int, activation: Activation = functional.silu) -> None:
         super().__init__()
         self.gate_up_proj = FusedLinear(hidden_size, (intermediate_size, intermediate_size))
         self.down_proj = nn.Linear(intermediate_size, hidden_size, bias=False)
+        self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
         gate, up = self.gate_up_proj(x).chunk(2, dim=-1)
-        projected: Tensor = self.down_proj(functional.silu(gate) * up)
+        projected: Tensor = self.down_proj(self.activation(gate) * up)
         return projected
 
 
@@ -73,35 +77,39 @@ class SelfAttention(nn.Module):
     With ``norm_eps`` each head's queries and keys are RMS-normalised before RoPE (QK-norm, arXiv 2302.05442).
     """
 
-    def __init__(self, hidden_size: int, heads: int, kv_heads: int, head_dim: int, norm_eps: float | None) -> None:
+    def __init__(
+        self, hidden_size: int, heads: int, kv_heads: int, head_dim: int, norm_eps: float | None, *, bias: bool = False
+    ) -> None:
         super().__init__()
         self.heads, self.kv_heads, self.head_dim = heads, kv_heads, head_dim
-        self.qkv_proj = FusedLinear(hidden_size, (heads * head_dim, kv_heads * head_dim, kv_heads * head_dim))
+        widths = (heads * head_dim, kv_heads * head_dim, kv_heads * head_dim)
+        self.qkv_proj = FusedLinear(hidden_size, widths, bias=bias)
         self.o_proj = nn.Linear(heads * head_dim, hidden_size, bias=False)
         self.q_norm = nn.Identity() if norm_eps is None else RMSNorm(head_dim, norm_eps)
         self.k_norm = nn.Identity() if norm_eps is None else RMSNorm(head_dim, norm_eps)
 
-    def forward(self, layer: int, x: Tensor, rotation: tuple[Tensor, Tensor] | None, attend: Attend) -> Tensor:
+    def forward(self, layer: int, x: Tensor, rotation: Rotation | None, attend: Attend) -> Tensor:
         packed = self.qkv_proj(x).view(x.shape[0], -1, self.head_dim)
         query, key, value = packed.split((self.heads, self.kv_heads, self.kv_heads), dim=1)
         query, key = self.q_norm(query), self.k_norm(key)
         if rotation is not None:
-            query, key = rotate(query, *rotation), rotate(key, *rotation)
+            query, key = rotation.turn_query(query), rotation.turn(key)
         projected: Tensor = self.o_proj(attend(layer, query, key, value).flatten(1))
         return projected
 
 
-class Block(nn.Module):
+class Block(Layer):
     """Pre-norm transformer block: attention, then feed-forward, each added to the residual stream."""
 
     def __init__(self, hidden_size: int, attention: SelfAttention, mlp: nn.Module, eps: float) -> None:
         super().__init__()
+        self.cache_shape = LayerShape(attention.kv_heads, attention.head_dim)
         self.input_layernorm = RMSNorm(hidden_size, eps)
         self.self_attn = attention
         self.post_attention_layernorm = RMSNorm(hidden_size, eps)
         self.mlp = mlp
 
-    def forward(self, layer: int, x: Tensor, rotation: tuple[Tensor, Tensor] | None, attend: Attend) -> Tensor:
+    def forward(self, layer: int, x: Tensor, rotation: Rotation | None, attend: Attend) -> Tensor:
         x = x + self.self_attn(layer, self.input_layernorm(x), rotation, attend)
         widened: Tensor = x + self.mlp(self.post_attention_layernorm(x))
         return widened

@@ -13,8 +13,9 @@ from torch import nn
 
 from dllm_worker.models import qwen3
 from dllm_worker.models.blocks import Block, GatedMLP, SelfAttention
+from dllm_worker.models.rotary import Rotary
 from dllm_worker.models.specs.embedded import MODEL_TYPE, EmbeddedConfig, read_config
-from dllm_worker.models.transformer import Family, Layout, Rotary, Transformer
+from dllm_worker.models.transformer import Family, Layout, Transformer
 
 __all__ = ["FAMILY", "LAYOUT", "MODEL_TYPE", "EmbeddedConfig", "EmbeddedDenoiser", "build"]
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dllm_worker.models.blocks import GatedMLP
+from dllm_worker.models.blocks import Activation, FullPrecision, GatedMLP
 from dllm_worker.shapes import bucketed
 
 
-class Router(nn.Module):
+class Router(FullPrecision):
     """Sigmoid scores, a bias that steers the choice only, experts from the best groups (arXiv 2412.19437, 2.1.2).
 
-    A group is as good as its two best experts. Weights and scores are fp32 whatever the model's dtype: a rounded
-    score changes which experts run.
+    A group is as good as its two best experts. A rounded score changes which experts run, so none is.
     """
 
     def __init__(self, hidden_size: int, experts: int, chosen: int, groups: int, kept: int, scale: float) -> None:
@@ -36,37 +37,51 @@ class Router(nn.Module):
         return experts, weights * self.scale
 
 
-class Experts(nn.Module):
-    """Stacked SwiGLU: ``gate_up_proj`` ``[experts, 2 * width, hidden]``, ``down_proj`` ``[experts, hidden, width]``."""
+class Mixture(nn.Module, ABC):
+    """``count`` experts, of which each row passes the few that are chosen for it."""
 
-    def __init__(self, hidden_size: int, intermediate_size: int, experts: int) -> None:
-        super().__init__()
-        gate_up = torch.empty(experts, 2 * intermediate_size, hidden_size).normal_(std=hidden_size**-0.5)
-        self.gate_up_proj = nn.Parameter(gate_up)
-        down = torch.empty(experts, hidden_size, intermediate_size).normal_(std=intermediate_size**-0.5)
-        self.down_proj = nn.Parameter(down)
+    count: int
 
     def forward(self, x: Tensor, experts: Tensor, weights: Tensor) -> Tensor:
         """Sum of what the chosen ``experts [rows, chosen]`` make of ``x [rows, hidden]``, weighted.
 
         Rows are sorted by expert, so each expert that is chosen at all runs once; its results go back to their
-        rows before they are added, so a row's sum has one order.
+        rows before they are added, so a row's sum has one order. An expert sees whole buckets: how many rows share
+        it depends on who else is in the batch.
         """
         chosen = experts.flatten()
         order = chosen.argsort(stable=True)
         results = x.new_empty(len(order), x.shape[1])
-        rows_of = torch.bincount(chosen, minlength=len(self.down_proj)).tolist()
+        rows_of = torch.bincount(chosen, minlength=self.count).tolist()
         for expert, places in enumerate(torch.split(order, rows_of)):
             if len(places):
-                results[places] = self._run(expert, x[places // experts.shape[1]])
+                padding = bucketed(len(places)) - len(places)
+                rows = functional.pad(x[places // experts.shape[1]], (0, 0, 0, padding))
+                results[places] = self.run(expert, rows)[: len(places)]
         weighted: Tensor = results.view(*experts.shape, -1) * weights[..., None]
         return weighted.sum(1).to(x.dtype)
 
-    def _run(self, expert: int, rows: Tensor) -> Tensor:
-        """One expert on its ``rows``, padded to a bucket: how many share it depends on who else is in the batch."""
-        padded = functional.pad(rows, (0, 0, 0, bucketed(len(rows)) - len(rows)))
-        gate, up = functional.linear(padded, self.gate_up_proj[expert]).chunk(2, dim=-1)
-        return functional.linear(functional.silu(gate) * up, self.down_proj[expert])[: len(rows)]
+    @abstractmethod
+    def run(self, expert: int, rows: Tensor) -> Tensor:
+        """One expert on ``rows [rows, hidden]``."""
+
+
+class Experts(Mixture):
+    """Stacked gated MLPs: ``gate_up_proj [experts, 2 * width, hidden]`` and ``down_proj [experts, hidden, width]``."""
+
+    def __init__(
+        self, hidden_size: int, intermediate_size: int, experts: int, activation: Activation = functional.silu
+    ) -> None:
+        super().__init__()
+        self.count, self.activation = experts, activation
+        gate_up = torch.empty(experts, 2 * intermediate_size, hidden_size).normal_(std=hidden_size**-0.5)
+        self.gate_up_proj = nn.Parameter(gate_up)
+        down = torch.empty(experts, hidden_size, intermediate_size).normal_(std=intermediate_size**-0.5)
+        self.down_proj = nn.Parameter(down)
+
+    def run(self, expert: int, rows: Tensor) -> Tensor:
+        gate, up = functional.linear(rows, self.gate_up_proj[expert]).chunk(2, dim=-1)
+        return functional.linear(self.activation(gate) * up, self.down_proj[expert])
 
 
 class SparseMLP(nn.Module):

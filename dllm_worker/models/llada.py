@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dllm_worker.models.blocks import Block, GatedMLP, SelfAttention
+from dllm_worker.models import dense
+from dllm_worker.models.rotary import Rotary
 from dllm_worker.models.specs.llada import read_config
-from dllm_worker.models.transformer import Family, Layout, Rotary, Transformer
+from dllm_worker.models.transformer import Family, Layout, Transformer
 
 LAYOUT: Layout = {
     "embed_tokens.weight": "model.transformer.wte.weight",
@@ -32,18 +33,7 @@ LAYOUT: Layout = {
 def build(config: Mapping[str, Any]) -> Transformer:
     """The network of ``config.json``, without weights."""
     sizes = read_config(config)
-    width, eps = sizes.hidden_size, sizes.rms_norm_eps
-    blocks = (
-        Block(
-            width,
-            SelfAttention(width, sizes.heads, sizes.kv_heads, sizes.head_dim, norm_eps=None),
-            GatedMLP(width, sizes.intermediate_size),
-            eps,
-        )
-        for _ in range(sizes.layers)
-    )
-    rotary = Rotary(sizes.head_dim, sizes.rope_theta)
-    return Transformer(sizes.embedding_size, width, blocks, eps, tied=sizes.tied, rotary=rotary)
+    return dense.build(sizes, Rotary(sizes.head_dim, sizes.rope_theta))
 
 
 FAMILY = Family(build, LAYOUT)

@@ -9,8 +9,9 @@ from torch import nn
 
 from dllm_worker.models.blocks import Block, GatedMLP, SelfAttention
 from dllm_worker.models.experts import Experts, Router, SparseMLP
+from dllm_worker.models.rotary import Rotary
 from dllm_worker.models.specs.llada2 import LLaDA2Config, read_config
-from dllm_worker.models.transformer import Family, Layout, Rotary, Transformer
+from dllm_worker.models.transformer import Family, Layout, Transformer
 
 LAYOUT: Layout = {
     "embed_tokens.weight": "model.word_embeddings.weight",

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from dllm_worker.embedded.code.corruption import Batch, BatchPlan
 from dllm_worker.models.blocks import Attend
+from dllm_worker.models.rows import Rows
 from dllm_worker.spec import ContextAttention
 
 
@@ -45,10 +46,10 @@ def additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
 def dense_attend(sequences: int, bias: Tensor | None) -> Attend:
     """Attention over ``sequences`` equally long sequences that lie end to end; ``bias`` is added to the scores."""
 
-    def attend(_: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    def attend(layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float | None = None) -> Tensor:
         rows, heads, dim = query.shape
         query, key, value = (x.view(sequences, -1, x.shape[1], dim).transpose(1, 2) for x in (query, key, value))
-        scores = (query * dim**-0.5) @ key.transpose(2, 3)
+        scores = (query * (dim**-0.5 if scale is None else scale)) @ key.transpose(2, 3)
         if bias is not None:
             scores = scores + bias
         attended: Tensor = scores.softmax(-1) @ value
@@ -65,12 +66,12 @@ def attention_bias(plan: BatchPlan, dtype: torch.dtype) -> Tensor | None:
     return additive(two_stream_mask(plan.length, plan.attention, plan.block_length), dtype)
 
 
-def batch_rows(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """Token ids and positions of all rows, and the indices of the rows that the loss counts."""
+def batch_rows(batch: Batch) -> tuple[Rows, Tensor]:
+    """All rows, and the indices of those that the loss counts."""
     tokens, targets = torch.from_numpy(batch.noised), torch.from_numpy(batch.targets)
     positions = torch.arange(batch.plan.length).expand_as(tokens)
     if batch.plan.attention != "bidirectional":
         tokens = torch.cat((tokens, torch.from_numpy(batch.clean)), dim=1)
         positions = torch.cat((positions, positions), dim=1)
         targets = torch.cat((targets, torch.zeros_like(targets)), dim=1)
-    return tokens.flatten(), positions.flatten(), targets.flatten().nonzero()[:, 0]
+    return Rows(tokens.flatten(), positions.flatten()), targets.flatten().nonzero()[:, 0]

@@ -17,7 +17,13 @@ from dllm_worker.models.embedded import MODEL_TYPE, EmbeddedDenoiser
 from dllm_worker.models.loading import save_checkpoint
 
 CHECKPOINT = EMBEDDED_DIRECTORY / "tiny-code"
-CANVAS: dict[str, Any] = {"length": 32, "max_length": 512, "anchor": "zero", "context_attention": "block_causal"}
+CANVAS: dict[str, Any] = {
+    "length": 32,
+    "max_length": 512,
+    "anchor": "zero",
+    "context_attention": "block_causal",
+    "attentions": ["bidirectional", "causal"],
+}
 SAMPLING: dict[str, Any] = {
     "algorithm": "confidence_threshold",
     "threshold": 0.7,

@@ -117,9 +117,9 @@ def _batches(plan: BatchPlan, noised: Tokens, clean: Tokens, targets: Flags) -> 
 @torch.inference_mode()
 def _logits(model: LoadedModel, batch: Batch) -> Tensor:
     """Logits ``[targets, vocab]`` in fp32; entries that are never proposed are minus infinity."""
-    tokens, positions, counted = batch_rows(batch)
+    rows, counted = batch_rows(batch)
     bias = attention_bias(batch.plan, model.dtype)
-    hidden = model.denoiser(tokens, positions, dense_attend(batch.plan.sequences, bias))[counted]
-    logits = functional.linear(hidden, model.denoiser.output_embedding).float()
+    hidden = model.denoiser(rows, dense_attend(batch.plan.sequences, bias))[counted]
+    logits = model.denoiser.head.logits(hidden)
     logits[:, list(SUPPRESSED_IDS)] = -torch.inf
     return logits

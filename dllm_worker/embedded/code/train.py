@@ -16,6 +16,7 @@ from dllm_worker.embedded.code.tokenizer import VOCAB_SIZE
 from dllm_worker.embedded.optimizer import muon
 from dllm_worker.embedded.training import Trainer, TrainingPlan
 from dllm_worker.models.embedded import EmbeddedConfig, EmbeddedDenoiser
+from dllm_worker.models.rows import Rows
 
 CONFIG = EmbeddedConfig(
     vocab_size=VOCAB_SIZE,
@@ -44,8 +45,8 @@ def initialise(model: EmbeddedDenoiser, seed: int) -> None:
 def compiled_loss(model: EmbeddedDenoiser) -> Callable[[Batch], Tensor]:
     """Mean cross-entropy in nats over the targets of a batch, under bfloat16 autocast."""
 
-    def hidden_rows(tokens: Tensor, positions: Tensor, sequences: int, bias: Tensor | None) -> Tensor:
-        return model.forward(tokens, positions, dense_attend(sequences, bias))
+    def hidden_rows(rows: Rows, sequences: int, bias: Tensor | None) -> Tensor:
+        return model.forward(rows, dense_attend(sequences, bias))
 
     def cross_entropy(hidden: Tensor, labels: Tensor) -> Tensor:
         return functional.cross_entropy(model.lm_head(hidden).float(), labels)
@@ -54,10 +55,10 @@ def compiled_loss(model: EmbeddedDenoiser) -> Callable[[Batch], Tensor]:
     head = torch.compile(cross_entropy, dynamic=True)
 
     def loss(batch: Batch) -> Tensor:
-        tokens, positions, counted = batch_rows(batch)
+        rows, counted = batch_rows(batch)
         labels = torch.from_numpy(batch.clean)[torch.from_numpy(batch.targets)]
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            hidden = trunk(tokens, positions, batch.plan.sequences, attention_bias(batch.plan, torch.bfloat16))
+            hidden = trunk(rows, batch.plan.sequences, attention_bias(batch.plan, torch.bfloat16))
             return head(hidden[counted], labels)
 
     return loss

@@ -60,12 +60,12 @@ def fold_positions(model: EmbeddedDenoiser) -> None:
     model.embed_positions = nn.Embedding(CELLS, model.config.hidden_size, _weight=table)
 
 
-def attend_within_boards(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+def attend_within_boards(layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float | None = None) -> Tensor:
     """Full attention among the 81 rows of each board; every tensor is ``[boards * 81, heads, dim]``.
 
     Written out, because a compiled product of matrices beats the fused kernel at this size on a CPU.
     """
-    scale = query.shape[-1] ** -0.5
+    scale = query.shape[-1] ** -0.5 if scale is None else scale
     query, key, value = (rows.view(-1, CELLS, *rows.shape[1:]).transpose(1, 2) for rows in (query, key, value))
     weights = ((query * scale) @ key.transpose(2, 3)).softmax(-1)
     attended: Tensor = weights.to(value.dtype) @ value

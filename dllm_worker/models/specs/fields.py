@@ -1,7 +1,7 @@
-"""What the readers of ``config.json`` share: refusals by name, and the few fields that families spell alike.
+"""What the readers of ``config.json`` share: values of the right kind, and refusals by name.
 
-A reader takes the whole configuration and returns plain numbers. A missing field is a ``KeyError`` naming it, a
-field whose value the networks here do not compute a :class:`SpecError`.
+A reader takes the whole configuration and returns plain values. A missing field is a ``KeyError`` naming it, a field
+whose value is no such value, or one that the networks here do not compute, a :class:`SpecError`.
 """
 
 from __future__ import annotations
@@ -9,53 +9,93 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dllm_worker.spec import ModelSpec, SpecError
+from dllm_worker.spec import SpecError
 
 Supported = Mapping[str, tuple[object, ...]]
 """Field by field, the values that are computed; ``None`` among them means that the field may be absent."""
 
 UNQUANTIZED: Supported = {"quantization_config": (None,)}
-DEFAULT_BLOCK = 32
-"""Positions of a block where a block-causal checkpoint does not say (arXiv 2503.09573, arXiv 2512.15745)."""
+LARGEST_WIDTH, LARGEST_DEPTH, LARGEST_EXPERTS, LARGEST_CONTEXT = 1 << 20, 1 << 12, 1 << 12, 1 << 27
+LARGEST_NUMBER = 1e30
+"""Far beyond any checkpoint: what is larger is a mistake, to be found before memory is asked for."""
 
 
 def refuse_others(config: Mapping[str, Any], supported: Supported) -> None:
     """Raise :class:`SpecError` for the first field that asks for something else."""
     for name, values in supported.items():
         value = config.get(name)
-        if value not in values:
-            known = " or ".join(repr(value) for value in values if value is not None) or "nothing"
-            raise SpecError(f"{name} is {value!r}; only {known} is supported")
+        if not any(value == known and isinstance(value, bool) is isinstance(known, bool) for known in values):
+            supposed = " or ".join(repr(known) for known in values if known is not None) or "nothing"
+            raise SpecError(f"{name} is {_shown(value)}; only {supposed} is supported")
+
+
+def whole(
+    config: Mapping[str, Any], name: str, default: int | None = None, *, least: int = 1, most: int = LARGEST_WIDTH
+) -> int:
+    """The whole number ``name``, or ``default`` where it is absent or null."""
+    value = _stated(config, name, default)
+    if type(value) is not int or not least <= value <= most:
+        raise SpecError(f"{name} is {_shown(value)}; it has to be a whole number from {least} to {most}")
+    return value
+
+
+def number(config: Mapping[str, Any], name: str, default: float | None = None, *, above: float = 0.0) -> float:
+    """The number ``name``, finite and greater than ``above``, or ``default`` where it is absent or null."""
+    value = _stated(config, name, default)
+    if type(value) not in (int, float) or not above < value <= LARGEST_NUMBER:
+        raise SpecError(f"{name} is {_shown(value)}; it has to be a number above {above:g}")
+    return float(value)
+
+
+def flag(config: Mapping[str, Any], name: str, default: bool | None = None) -> bool:
+    """The truth value ``name``, or ``default`` where it is absent or null."""
+    value = _stated(config, name, default)
+    if type(value) is not bool:
+        raise SpecError(f"{name} is {_shown(value)}; it has to be true or false")
+    return value
+
+
+def choice(config: Mapping[str, Any], name: str, options: tuple[str, ...], default: str | None = None) -> Any:
+    """Which of ``options`` the field ``name`` is, or ``default`` where it is absent or null."""
+    value = _stated(config, name, default)
+    if value not in options:
+        raise SpecError(f"{name} is {_shown(value)}; only {' or '.join(map(repr, options))} is supported")
+    return value
+
+
+def section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The object ``name``."""
+    value = config[name]
+    if not isinstance(value, Mapping):
+        raise SpecError(f"{name} is {_shown(value)}; it has to be an object")
+    return value
+
+
+def token_ids(config: Mapping[str, Any], name: str) -> tuple[int, ...]:
+    """The token id ``name``, or the list of them."""
+    value = config[name]
+    ids = value if isinstance(value, list) else [value]
+    return tuple(whole({name: item}, name, least=0) for item in ids)
 
 
 def rope_theta(config: Mapping[str, Any]) -> float:
     """The base of RoPE's angles: ``rope_theta``, or ``rope_parameters`` as transformers 5 writes it."""
     refuse_others(config, {"rope_scaling": (None,)})
-    parameters = config.get("rope_parameters")
-    if parameters is None:
-        return float(config["rope_theta"])
+    if config.get("rope_parameters") is None:
+        return number(config, "rope_theta", above=1.0)
+    parameters = section(config, "rope_parameters")
     refuse_others(parameters, {"rope_type": (None, "default"), "partial_rotary_factor": (None, 1.0)})
-    return float(parameters["rope_theta"])
+    return number(parameters, "rope_theta", above=1.0)
 
 
-def eos_token_ids(config: Mapping[str, Any]) -> tuple[int, ...]:
-    """``eos_token_id``, which is one id or a list of them."""
-    ids = config["eos_token_id"]
-    return tuple(ids) if isinstance(ids, list) else (ids,)
+def _stated(config: Mapping[str, Any], name: str, default: object) -> Any:
+    if default is None:
+        return config[name]
+    value = config.get(name)
+    return default if value is None else value
 
 
-def block_causal_spec(config: Mapping[str, Any], block_size: int) -> ModelSpec:
-    """The facts of a masked model whose blocks see whole earlier blocks, counted from position 0."""
-    return ModelSpec(
-        family=config["model_type"],
-        vocab_size=config["vocab_size"],
-        corruption="absorbing",
-        mask_token_id=config["mask_token_id"],
-        eos_token_ids=eos_token_ids(config),
-        suppressed_token_ids=(config["mask_token_id"],),
-        canvas_length=block_size,
-        max_canvas_length=config["max_position_embeddings"],
-        canvas_anchor="zero",
-        context_attention="block_causal",
-        max_position=config["max_position_embeddings"],
-    )
+def _shown(value: object) -> str:
+    """``value`` in as much of one line as a message has room for."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."

@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
-from dllm_worker.models.specs.fields import UNQUANTIZED, Supported, eos_token_ids, refuse_others, rope_theta
+from dllm_worker.models.specs.dense import DenseConfig, share_of_a_head
+from dllm_worker.models.specs.fields import (
+    LARGEST_CONTEXT,
+    LARGEST_DEPTH,
+    LARGEST_WIDTH,
+    UNQUANTIZED,
+    Supported,
+    flag,
+    number,
+    refuse_others,
+    rope_theta,
+    whole,
+)
+from dllm_worker.models.specs.masked import bidirectional_spec
+from dllm_worker.models.specs.reader import SpecReader
+from dllm_worker.request import SamplingParameters
 from dllm_worker.spec import ModelSpec
 
 MODEL_TYPE = "llada"
@@ -31,57 +46,38 @@ SUPPORTED: Supported = {
 """OLMo's code can do more; where its default is something else, the field has to be there."""
 
 
-@dataclass(frozen=True, slots=True)
-class LLaDAConfig:
-    """The network's fields. ``embedding_size`` rows are stored, the first ``vocab_size`` of them are tokens."""
+def read_config(config: Mapping[str, Any]) -> DenseConfig:
+    """Pick the network's fields; :class:`SpecError` names a switch that this network does not have.
 
-    vocab_size: int
-    embedding_size: int
-    hidden_size: int
-    intermediate_size: int
-    layers: int
-    heads: int
-    kv_heads: int
-    rms_norm_eps: float
-    rope_theta: float
-    tied: bool
-
-    @property
-    def head_dim(self) -> int:
-        return self.hidden_size // self.heads
-
-
-def read_config(config: Mapping[str, Any]) -> LLaDAConfig:
-    """Pick the network's fields; :class:`SpecError` names a switch that this network does not have."""
+    ``embedding_size`` rows are stored, the first ``vocab_size`` of them are tokens.
+    """
     refuse_others(config, SUPPORTED)
-    return LLaDAConfig(
-        vocab_size=config["vocab_size"],
-        embedding_size=config.get("embedding_size") or config["vocab_size"],
-        hidden_size=config["d_model"],
-        intermediate_size=config.get("mlp_hidden_size") or config["mlp_ratio"] * config["d_model"],
-        layers=config["n_layers"],
-        heads=config["n_heads"],
-        kv_heads=config.get("n_kv_heads") or config["n_heads"],
-        rms_norm_eps=config["rms_norm_eps"],
+    tokens, width, heads = whole(config, "vocab_size"), whole(config, "d_model"), whole(config, "n_heads")
+    return DenseConfig(
+        vocab_size=whole(config, "embedding_size", tokens, least=tokens),
+        hidden_size=width,
+        intermediate_size=_intermediate_size(config, width),
+        num_hidden_layers=whole(config, "n_layers", most=LARGEST_DEPTH),
+        num_attention_heads=heads,
+        num_key_value_heads=whole(config, "n_kv_heads", heads),
+        head_dim=share_of_a_head(config, "d_model", "n_heads"),
+        rms_norm_eps=number(config, "rms_norm_eps"),
         rope_theta=rope_theta(config),
-        tied=config["weight_tying"],
+        tie_word_embeddings=flag(config, "weight_tying"),
     )
+
+
+def _intermediate_size(config: Mapping[str, Any], width: int) -> int:
+    if config.get("mlp_hidden_size") is not None:
+        return whole(config, "mlp_hidden_size")
+    return whole(config, "mlp_ratio", most=LARGEST_WIDTH // width) * width
 
 
 def read_spec(config: Mapping[str, Any]) -> ModelSpec:
-    """Prompt and answer are one canvas: every position sees every other, so nothing can be encoded ahead."""
-    network, longest = read_config(config), config["max_sequence_length"]
-    return ModelSpec(
-        family=MODEL_TYPE,
-        vocab_size=network.embedding_size,
-        corruption="absorbing",
-        mask_token_id=config["mask_token_id"],
-        eos_token_ids=eos_token_ids(config),
-        suppressed_token_ids=(config["mask_token_id"], *range(network.vocab_size, network.embedding_size)),
-        canvas_length=longest,
-        max_canvas_length=longest,
-        canvas_anchor="zero",
-        context_attention="bidirectional",
-        max_position=longest,
-        exact_cache=False,
-    )
+    """The rows that only fill up the embedding are never proposed, as little as the mask is."""
+    rows, tokens = read_config(config).vocab_size, whole(config, "vocab_size")
+    spec = bidirectional_spec(config, rows, whole(config, "max_sequence_length", most=LARGEST_CONTEXT))
+    return replace(spec, suppressed_token_ids=(*spec.suppressed_token_ids, *range(tokens, rows)))
+
+
+READER = SpecReader(read_spec, SamplingParameters(algorithm="low_confidence"))

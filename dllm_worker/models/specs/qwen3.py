@@ -6,17 +6,14 @@ BD3-LM (arXiv 2503.09573) is block-causal; nothing in an A2D configuration tells
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
-from dllm_worker.models.specs.fields import (
-    DEFAULT_BLOCK,
-    UNQUANTIZED,
-    Supported,
-    block_causal_spec,
-    refuse_others,
-    rope_theta,
-)
+from dllm_worker.models.specs.dense import DenseConfig, read_dense
+from dllm_worker.models.specs.fields import UNQUANTIZED, Supported, flag, refuse_others, whole
+from dllm_worker.models.specs.masked import DEFAULT_BLOCK, SDAR_CONVENTIONS, block_causal_spec
+from dllm_worker.models.specs.reader import SpecReader
+from dllm_worker.request import SamplingParameters
 from dllm_worker.spec import ModelSpec, SpecError
 
 SDAR, A2D_QWEN3 = "sdar", "a2d-qwen3"
@@ -28,48 +25,37 @@ SUPPORTED: Supported = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Qwen3Config:
-    """The fields of ``config.json`` that shape the network."""
-
-    vocab_size: int
-    hidden_size: int
-    intermediate_size: int
-    num_hidden_layers: int
-    num_attention_heads: int
-    num_key_value_heads: int
-    head_dim: int
-    rms_norm_eps: float
-    rope_theta: float
-    tie_word_embeddings: bool
-
-
-def read_config(config: Mapping[str, Any]) -> Qwen3Config:
+def read_config(config: Mapping[str, Any]) -> DenseConfig:
     """Pick the network's fields; :class:`SpecError` names a switch that this network does not have."""
     refuse_others(config, SUPPORTED)
-    if set(config.get("layer_types") or ()) - {"full_attention"}:
-        raise SpecError(f"layer_types is {config['layer_types']}; only 'full_attention' is supported")
-    return Qwen3Config(
-        vocab_size=config["vocab_size"],
-        hidden_size=config["hidden_size"],
-        intermediate_size=config["intermediate_size"],
-        num_hidden_layers=config["num_hidden_layers"],
-        num_attention_heads=config["num_attention_heads"],
-        num_key_value_heads=config["num_key_value_heads"],
-        head_dim=config["head_dim"],
-        rms_norm_eps=config["rms_norm_eps"],
-        rope_theta=rope_theta(config),
-        tie_word_embeddings=config.get("tie_word_embeddings", False),
-    )
+    refuse_windows(config)
+    return read_dense(config)
+
+
+def refuse_windows(config: Mapping[str, Any]) -> None:
+    """Every layer sees the whole context, if ``layer_types`` says anything about it."""
+    kinds = config.get("layer_types")
+    if kinds is not None and (not isinstance(kinds, list) or any(kind != "full_attention" for kind in kinds)):
+        raise SpecError(f"layer_types is {kinds!r}; only 'full_attention' is supported")
 
 
 def read_sdar_spec(config: Mapping[str, Any]) -> ModelSpec:
     """SDAR states its block, and there are checkpoints of several."""
     read_config(config)
-    return block_causal_spec(config, config["block_size"])
+    return replace(block_causal_spec(config, whole(config, "block_size")), conventions=SDAR_CONVENTIONS)
 
 
 def read_a2d_spec(config: Mapping[str, Any]) -> ModelSpec:
-    """A2D leaves the block to the sampler."""
+    """A2D leaves the block to the sampler, and counts blocks backwards from the end of the prompt as well."""
     read_config(config)
-    return block_causal_spec(config, config.get("block_size", DEFAULT_BLOCK))
+    return replace(
+        block_causal_spec(config, whole(config, "block_size", DEFAULT_BLOCK)),
+        canvas_anchor="prompt",
+        logit_shift=1 if flag(config, "right_shift_logits", default=False) else 0,
+    )
+
+
+SDAR_READER = SpecReader(
+    read_sdar_spec, SamplingParameters(algorithm="quota_threshold", threshold=0.85, temperature=1.0)
+)
+A2D_READER = SpecReader(read_a2d_spec, SamplingParameters(algorithm="low_confidence", schedule="rounded"))

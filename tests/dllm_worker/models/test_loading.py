@@ -46,7 +46,7 @@ def test_what_is_loaded_is_what_was_stored(checkpoint: Path) -> None:
     fused = network.get_parameter("layers.1.self_attn.qkv_proj.weight")  # type: ignore[attr-defined]
     parts = [stored[f"model.layers.1.self_attn.{part}_proj.weight"] for part in "qkv"]
     assert torch.equal(fused, torch.cat(parts).float())
-    assert network.output_embedding.data_ptr() == network.get_parameter("embed_tokens.weight").data_ptr()  # type: ignore[attr-defined]
+    assert network.head.weight.data_ptr() == network.get_parameter("embed_tokens.weight").data_ptr()  # type: ignore[attr-defined]
 
 
 def test_shards_are_read_like_one_file(checkpoint: Path, tmp_path: Path) -> None:
@@ -58,11 +58,11 @@ def test_shards_are_read_like_one_file(checkpoint: Path, tmp_path: Path) -> None
     for number, half in enumerate((names[::2], names[1::2])):
         save_file({name: tensors[name] for name in half}, sharded / f"model-0000{number}.safetensors")
     one, two = load_model(checkpoint), load_model(sharded)
-    assert torch.equal(one.denoiser.output_embedding, two.denoiser.output_embedding)
+    assert torch.equal(one.denoiser.head.weight, two.denoiser.head.weight)
 
 
 def test_another_dtype_converts(checkpoint: Path) -> None:
-    assert load_model(checkpoint, "bfloat16").denoiser.output_embedding.dtype is torch.bfloat16
+    assert load_model(checkpoint, "bfloat16").denoiser.head.weight.dtype is torch.bfloat16
     with pytest.raises(LoadError, match="dtype 'int4' is unknown"):
         load_model(checkpoint, "int4")
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dllm_worker.models.checkpoint import LoadError
 from dllm_worker.models.loading import FAMILIES, load_model
-from dllm_worker.models.transformer import Transformer
+from dllm_worker.models.transformer import Network
 from dllm_worker.models.weights import places
 from tests.dllm_worker.models import families
 
@@ -25,9 +25,9 @@ def write(path: Path, family: str) -> Path:
     return families.write(path / family, families.CONFIGS[family])
 
 
-def network(path: Path, dtype: str = "float32") -> Transformer:
+def network(path: Path, dtype: str = "float32") -> Network:
     loaded = load_model(path, dtype).denoiser
-    assert isinstance(loaded, Transformer)
+    assert isinstance(loaded, Network)
     return loaded
 
 
@@ -75,10 +75,32 @@ def test_experts_are_stacked_and_fused(tmp_path: Path) -> None:
     assert torch.equal(loaded.get_parameter("layers.0.self_attn.qkv_proj.weight"), fused.float())
 
 
-def test_the_router_stays_in_full_precision(tmp_path: Path) -> None:
-    loaded = network(write(tmp_path, "llada2_moe"), "bfloat16")
+@pytest.mark.parametrize(
+    ("family", "routers"),
+    [
+        ("llada2_moe", {f"layers.{i}.mlp.gate.{part}" for i in (1, 2) for part in ("weight", "expert_bias")}),
+        (
+            "diffusion_gemma",
+            {f"layers.{i}.router.{part}" for i in range(3) for part in ("proj.weight", "scale", "per_expert_scale")},
+        ),
+    ],
+)
+def test_the_router_stays_in_full_precision(family: str, routers: set[str], tmp_path: Path) -> None:
+    loaded = network(write(tmp_path, family), "bfloat16")
     kept = {name for name, parameter in loaded.named_parameters() if parameter.dtype is torch.float32}
-    assert kept == {f"layers.{layer}.mlp.gate.{part}" for layer in (1, 2) for part in ("weight", "expert_bias")}
+    assert kept == routers
+
+
+def test_what_the_published_checkpoint_holds_for_images_is_left_out_by_name(tmp_path: Path) -> None:
+    path = write(tmp_path, "diffusion_gemma")
+    before = network(path).state_dict()
+    images = ("model.encoder.vision_tower.std_bias", "model.encoder.embed_vision.embedding_projection.weight")
+    edit(path, lambda tensors: tensors.update({name: torch.ones(2, dtype=torch.int8) for name in images}))
+    after = network(path).state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    edit(path, lambda tensors: tensors.update({"model.encoder.audio_tower.weight": torch.ones(2)}))
+    with pytest.raises(LoadError, match=r"model\.encoder\.audio_tower\.weight has no place"):
+        network(path)
 
 
 def test_a_tied_output_embedding_may_be_stored_if_it_is_the_same(tmp_path: Path) -> None:
@@ -86,8 +108,8 @@ def test_a_tied_output_embedding_may_be_stored_if_it_is_the_same(tmp_path: Path)
     embedding = load_file(path / "model.safetensors")["model.embed_tokens.weight"]
     edit(path, lambda tensors: tensors.update({"lm_head.weight": embedding.clone()}))
     loaded = network(path)
-    assert loaded.output_embedding.data_ptr() == loaded.embed_tokens.weight.data_ptr()
-    assert torch.equal(loaded.output_embedding, embedding.float())
+    assert loaded.head.weight.data_ptr() == loaded.embed_tokens.weight.data_ptr()
+    assert torch.equal(loaded.head.weight, embedding.float())
     edit(path, lambda tensors: tensors.update({"lm_head.weight": embedding + 1}))
     with pytest.raises(LoadError, match=r"lm_head\.weight differs from the embedding"):
         network(path)
@@ -102,7 +124,7 @@ def test_an_index_names_the_files_that_count(tmp_path: Path) -> None:
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-@pytest.mark.parametrize("lost", ["model-00002-of-00002.safetensors", "../elsewhere.safetensors"])
+@pytest.mark.parametrize("lost", ["model-00002-of-00002.safetensors", "../elsewhere.safetensors", "a" * 300])
 def test_an_index_that_names_no_file_of_the_folder_is_refused(lost: str, tmp_path: Path) -> None:
     path = write(tmp_path, "sdar")
     found = shard(path)
@@ -146,7 +168,7 @@ def test_a_corrupt_shard_is_named(content: bytes, tmp_path: Path) -> None:
     [
         (lambda tensors: tensors.pop(GATE), rf"tensor {GATE} is missing"),
         (lambda tensors: tensors.update({GATE: torch.ones(23, 48)}), r"has shape \[23, 48\], not \[24, 48\]"),
-        (lambda tensors: tensors.update({GATE: torch.ones(24, 48, dtype=torch.int8)}), r"stored as torch\.int8"),
+        (lambda tensors: tensors.update({GATE: torch.ones(24, 48, dtype=torch.int8)}), "stored as I8"),
         (lambda tensors: tensors.update({GATE.replace("3", "8"): torch.ones(24, 48)}), "experts.8.* has no place"),
         (
             lambda tensors: tensors.update({"model.layers.0.attention.query_key_value.bias": torch.ones(128)}),

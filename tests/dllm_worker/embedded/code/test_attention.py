@@ -5,6 +5,7 @@ import torch
 
 from dllm_worker.embedded.code.attention import additive, dense_attend, sequence_mask, two_stream_mask
 from dllm_worker.models.embedded import EmbeddedConfig, EmbeddedDenoiser
+from dllm_worker.models.rows import Rows
 from dllm_worker.spec import ContextAttention
 
 CONFIG = EmbeddedConfig(
@@ -50,13 +51,13 @@ def test_every_block_is_seen_as_a_canvas_behind_clean_context(attention: Context
     clean, noised = torch.randint(40, (length,)), torch.randint(40, (length,))
     positions = torch.arange(length)
     bias = additive(two_stream_mask(length, attention, block), torch.float32)
-    both = model(torch.cat((noised, clean)), positions.repeat(2), dense_attend(1, bias))[:length]
+    both = model(Rows(torch.cat((noised, clean)), positions.repeat(2)), dense_attend(1, bias))[:length]
     for start in range(0, length, block):
         stop = start + block
         mask = sequence_mask(stop, attention, block)
         mask[start:] = True
         attend = dense_attend(1, additive(mask, torch.float32))
-        alone = model(torch.cat((clean[:start], noised[start:stop])), positions[:stop], attend)[start:]
+        alone = model(Rows(torch.cat((clean[:start], noised[start:stop])), positions[:stop]), attend)[start:]
         torch.testing.assert_close(both[start:stop], alone)
 
 

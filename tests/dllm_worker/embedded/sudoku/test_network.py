@@ -7,14 +7,15 @@ import torch
 from dllm_worker.embedded.sudoku.network import attend_within_boards, deep_loss, fold_positions, loop_of, untrained
 from dllm_worker.embedded.sudoku.solver import CELLS
 from dllm_worker.embedded.sudoku.vocabulary import MASK_ID
+from dllm_worker.models.rows import Rows
 
 
 def test_folded_positions_compute_the_same() -> None:
     model, tokens, positions = untrained(0), torch.full((CELLS,), MASK_ID), torch.arange(CELLS)
-    before = model(tokens, positions, attend_within_boards)
+    before = model(Rows(tokens, positions), attend_within_boards)
     fold_positions(model)
     assert model.get_parameter("embed_positions.weight").shape == (CELLS, model.config.hidden_size)
-    torch.testing.assert_close(model(tokens, positions, attend_within_boards), before)
+    torch.testing.assert_close(model(Rows(tokens, positions), attend_within_boards), before)
 
 
 def test_boards_of_a_batch_do_not_see_each_other() -> None:
@@ -30,7 +31,7 @@ def test_the_loops_end_where_the_network_ends() -> None:
     loop = loop_of(model)
     for _ in range(model.config.num_layer_repeats):
         x, logits = loop(x)
-    torch.testing.assert_close(logits, model.lm_head(model(tokens, torch.arange(CELLS), attend_within_boards)))
+    torch.testing.assert_close(logits, model.lm_head(model(Rows(tokens, torch.arange(CELLS)), attend_within_boards)))
 
 
 def test_random_weights_know_nothing_and_only_holes_count() -> None:
