@@ -2,112 +2,149 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dllm_worker.noise import NoiseKeys, vocabulary_uniform
+from dllm_worker.models.head import Head
+from dllm_worker.noise import Draws, NoiseKeys
+from dllm_worker.sampling.distribution import EXCLUDED, Distribution, keep_top, tempered
 from dllm_worker.shapes import ROW_BUCKET, bucketed
 
 TILE_ELEMENTS = 1 << 21
 """Logits in one tile (8 MiB of fp32): a tile has this many over the vocabulary rows, but at least a bucket."""
 
 
-LOG_ZERO = -1e4
-"""Stands for log 0, which a probability of 0 would turn into NaN."""
-
-
 @dataclass(frozen=True, slots=True)
 class ProposalParameters:
-    """How each row proposes its token; vectors ``[rows]``. Temperature 0 is argmax, ``top_k`` 0 is no limit."""
+    """How each row proposes its token; vectors ``[rows]``. Temperature 0 is argmax, ``top_k`` 0 is no limit.
+
+    Where ``tempered`` (bool) holds, confidence, margin and entropy are those of the distribution which is left after
+    temperature, top-k and top-p; elsewhere, and at temperature 0, they are those of the model's own. ``nucleus_first``
+    (bool) is as in :func:`keep_top`.
+    """
 
     temperature: Tensor
     top_p: Tensor
     top_k: Tensor
+    tempered: Tensor
+    nucleus_first: Tensor
 
     def select(self, rows: Tensor) -> ProposalParameters:
-        return ProposalParameters(self.temperature[rows], self.top_p[rows], self.top_k[rows])
+        return ProposalParameters(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What samplers see of a row: fp32 and int64 vectors ``[rows]``.
+    """What samplers see of a row: vectors ``[rows]``, fp32 but for the int64 ``proposal`` and ``best``.
 
-    ``confidence`` is the probability of ``proposal`` and ``entropy`` (nats) that of the whole distribution, both
-    before temperature and filters, so that thresholds mean the same at every temperature.
+    ``confidence`` is the probability of ``proposal``, ``margin`` that of the most probable token less that of the
+    runner-up, ``entropy`` that of the whole distribution in nats. ``best`` is the model's most probable token, of
+    equals the lowest id, and ``gap`` how far its logit lies above the next one, before temperature and filters.
     """
 
     proposal: Tensor
     confidence: Tensor
+    margin: Tensor
+    gap: Tensor
     entropy: Tensor
+    best: Tensor
 
     def spread(self, rows: Tensor, count: int) -> Statistics:
         """These statistics at ``rows`` of ``count``; the others are zero."""
+        return Statistics(*(values.new_zeros(count).index_copy_(0, rows, values) for values in self._columns()))
 
-        def at_rows(values: Tensor) -> Tensor:
-            return values.new_zeros(count).index_copy_(0, rows, values)
+    def split(self, lengths: list[int]) -> list[Statistics]:
+        """These statistics in consecutive pieces."""
+        pieces = [torch.split(values, lengths) for values in self._columns()]
+        return [Statistics(*piece) for piece in zip(*pieces, strict=True)]
 
-        return Statistics(at_rows(self.proposal), at_rows(self.confidence), at_rows(self.entropy))
+    def cpu(self) -> Statistics:
+        return Statistics(*(values.cpu() for values in self._columns()))
 
     @staticmethod
     def concatenate(parts: list[Statistics]) -> Statistics:
-        return Statistics(
-            torch.cat([part.proposal for part in parts]),
-            torch.cat([part.confidence for part in parts]),
-            torch.cat([part.entropy for part in parts]),
-        )
+        columns = zip(*(part._columns() for part in parts), strict=True)
+        return Statistics(*(torch.cat(column) for column in columns))
+
+    def _columns(self) -> list[Tensor]:
+        return [getattr(self, field.name) for field in fields(self)]
 
 
 def head_statistics(
-    hidden: Tensor, output_embedding: Tensor, suppressed: Tensor, parameters: ProposalParameters, keys: NoiseKeys
+    hidden: Tensor, head: Head, suppressed: Tensor, parameters: ProposalParameters, keys: NoiseKeys, draws: Draws
 ) -> Statistics:
-    """Reduce ``hidden [rows, width]`` against ``output_embedding [vocab, width]``.
+    """Reduce ``hidden [rows, width]`` to what samplers see.
 
-    ``suppressed`` holds the vocabulary entries that are never proposed. They are removed before the softmax, so
-    their probability is shared among the others.
+    ``suppressed`` holds the ids of the vocabulary entries that are never proposed. They are removed before the
+    softmax, so their probability is shared among the others.
     """
-    tile = max(ROW_BUCKET, TILE_ELEMENTS // output_embedding.shape[0])
-    parts = []
-    for start in range(0, hidden.shape[0], tile):
+    return Statistics.concatenate(
+        [
+            _tile_statistics(own, parameters.select(rows), keys.select(rows), draws)
+            for rows, own in _tiles(hidden, head, suppressed)
+        ]
+    )
+
+
+def conditioned_statistics(
+    hidden: Tensor,
+    head: Head,
+    suppressed: Tensor,
+    parameters: ProposalParameters,
+    keys: NoiseKeys,
+    draws: Draws,
+    table: Tensor,
+) -> tuple[Statistics, Tensor]:
+    """As :func:`head_statistics`, with each row's soft embedding for the next step of a self-conditioned model.
+
+    That is ``softmax(logits / temperature) @ table``, fp32 ``[rows, width]``, of ``table [vocab, width]``: the mean
+    embedding under the tempered distribution, before top-k and top-p. One head product serves both.
+    """
+    parts, soft = [], []
+    for rows, own in _tiles(hidden, head, suppressed):
+        chosen = parameters.select(rows)
+        soft.append(_mean_embedding(own, chosen.temperature, table, head))
+        parts.append(_tile_statistics(own, chosen, keys.select(rows), draws))
+    return Statistics.concatenate(parts), torch.cat(soft)
+
+
+def _tiles(hidden: Tensor, head: Head, suppressed: Tensor) -> Iterator[tuple[Tensor, Distribution]]:
+    """Consecutive rows and the model's own distribution at them; products see whole buckets of rows."""
+    tile = max(1, TILE_ELEMENTS // head.weight.shape[0] // ROW_BUCKET) * ROW_BUCKET
+    for start in range(0, max(1, hidden.shape[0]), tile):
         rows = torch.arange(start, min(start + tile, hidden.shape[0]), device=hidden.device)
-        padding = bucketed(len(rows)) - len(rows)
-        padded = functional.pad(hidden[start : start + tile], (0, 0, 0, padding))
-        logits = functional.linear(padded, output_embedding)[: len(rows)].float()
-        logits[:, suppressed] = -torch.inf
-        parts.append(_tile_statistics(logits, parameters.select(rows), keys.select(rows)))
-    return Statistics.concatenate(parts)
+        logits = head.logits(_padded(hidden[start : start + tile]))[: len(rows)]
+        logits[:, suppressed] = EXCLUDED
+        yield rows, Distribution.of(logits)
 
 
-def _tile_statistics(logits: Tensor, parameters: ProposalParameters, keys: NoiseKeys) -> Statistics:
-    log_probabilities = functional.log_softmax(logits, dim=-1)
-    probabilities = log_probabilities.exp()
-    entropy = -(probabilities * log_probabilities.clamp(min=LOG_ZERO)).sum(-1)
-    proposal = logits.argmax(-1)
+def _padded(rows: Tensor) -> Tensor:
+    return functional.pad(rows, (0, 0, 0, bucketed(len(rows)) - len(rows)))
+
+
+def _mean_embedding(own: Distribution, temperature: Tensor, table: Tensor, head: Head) -> Tensor:
+    probabilities = tempered(own.logits, torch.where(temperature > 0, temperature, 1.0)).softmax(-1)
+    rows = _padded(probabilities).to(table.dtype)
+    return head.product(lambda part: part @ table, rows)[: len(temperature)].float()
+
+
+def _tile_statistics(own: Distribution, parameters: ProposalParameters, keys: NoiseKeys, draws: Draws) -> Statistics:
+    proposal, confidence = own.best.clone(), own.probability(own.best)
+    margin, entropy = own.margin, own.entropy.clone()
     sampled = (parameters.temperature > 0).nonzero().flatten()
     if sampled.numel():
-        proposal[sampled] = _sample(logits[sampled], parameters.select(sampled), keys.select(sampled))
-    return Statistics(proposal, probabilities.gather(1, proposal[:, None]).flatten(), entropy)
-
-
-def _sample(logits: Tensor, parameters: ProposalParameters, keys: NoiseKeys) -> Tensor:
-    """Gumbel-max draw from the tempered and filtered distribution (additive form in fp32, arXiv 2409.02908)."""
-    tempered = _keep_top(logits / parameters.temperature[:, None], parameters)
-    gumbel = -torch.log(-torch.log(vocabulary_uniform(keys, logits.shape[1])))
-    return (tempered + gumbel).argmax(-1)
-
-
-def _keep_top(logits: Tensor, parameters: ProposalParameters) -> Tensor:
-    """Drop what lies outside the ``top_k`` best and outside the nucleus of mass ``top_p``; the best always stays."""
-    filtered = (parameters.top_p < 1) | (parameters.top_k > 0)
-    if not bool(filtered.any()):
-        return logits
-    ordered, order = logits.sort(dim=-1, descending=True)
-    probabilities = ordered.softmax(-1)
-    before = probabilities.cumsum(-1) - probabilities
-    rank = torch.arange(logits.shape[1], device=logits.device)
-    limit = torch.where(parameters.top_k > 0, parameters.top_k, logits.shape[1])
-    dropped = (before >= parameters.top_p[:, None]) | (rank >= limit[:, None])
-    dropped[:, 0] = False
-    return logits.masked_fill(dropped.gather(1, order.argsort(-1)), -torch.inf)
+        chosen = parameters.select(sampled)
+        heated = tempered(own.logits[sampled], chosen.temperature)
+        heated = keep_top(heated, chosen.top_k, chosen.top_p, chosen.nucleus_first)
+        proposal[sampled] = draws.choose(heated, keys.select(sampled))
+        confidence[sampled] = own.probability(proposal)[sampled]
+        among = chosen.tempered.nonzero().flatten()
+        if among.numel():
+            left, rows = Distribution.of(heated[among]), sampled[among]
+            confidence[rows] = left.probability(proposal[rows])
+            margin[rows], entropy[rows] = left.margin, left.entropy
+    return Statistics(proposal, confidence, margin, own.gap, entropy, own.best)
