@@ -28,15 +28,15 @@ def long_model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
 def hidden_rows(model: LoadedModel, tokens: Tensor, stored: bool = True, block: int = BLOCK) -> Tensor:
     """All positions through the cache, block by block in one pass (``stored``), or block after block."""
     pool = PagePool(model.denoiser.cache_shape, LENGTH // block, block, model.dtype, model.device)
-    slots = pool.allocate("a", LENGTH)
-    assert slots is not None
-    blocks = [BlockRows(tokens[at : at + block], at, slots, stored=True) for at in range(0, LENGTH, block)]
+    room = pool.allocate("a", LENGTH)
+    assert room is not None
+    blocks = [BlockRows(tokens[at : at + block], at, room.slots, stored=True) for at in range(0, LENGTH, block)]
     rows: list[Tensor] = []
     for group in [blocks] if stored else [[block] for block in blocks]:
         batch = pack(group, model.device)
         attend = SegmentAttention(pool, batch.segments)
         size = sum(block.tokens.shape[0] for block in group)
-        rows.append(model.denoiser(batch.token_ids, batch.positions, attend)[:size])
+        rows.append(model.denoiser(batch.rows, attend)[:size])
     return torch.cat(rows)
 
 
@@ -67,9 +67,36 @@ def test_cached_and_uncached_agree(long_model: LoadedModel) -> None:
 @torch.inference_mode()
 def test_a_canvas_leaves_the_cache_alone(long_model: LoadedModel) -> None:
     pool = PagePool(long_model.denoiser.cache_shape, 2, BLOCK, long_model.dtype, long_model.device)
-    slots = pool.allocate("a", BLOCK)
-    assert slots is not None
-    batch = pack([BlockRows(torch.arange(2, 34), 0, slots, stored=False)], long_model.device)
-    long_model.denoiser(batch.token_ids, batch.positions, SegmentAttention(pool, batch.segments))
-    assert not bool(pool.keys.any())
-    assert not bool(pool.values.any())
+    room = pool.allocate("a", BLOCK)
+    assert room is not None
+    batch = pack([BlockRows(torch.arange(2, 34), 0, room.slots, stored=False)], long_model.device)
+    long_model.denoiser(batch.rows, SegmentAttention(pool, batch.segments))
+    assert not any(bool(plane.any()) for plane in (*pool.keys, *pool.values))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("stored", [False, True])
+def test_requests_of_equal_shape_get_the_bits_that_they_get_alone(
+    long_model: LoadedModel, causal: bool, stored: bool
+) -> None:
+    rows, before = 32, 64
+    tokens = torch.arange(4 * (before + rows)).view(4, -1) % 90 + 2
+
+    def hidden(requests: list[int]) -> dict[int, Tensor]:
+        pool = PagePool(long_model.denoiser.cache_shape, 8, BLOCK, long_model.dtype, long_model.device)
+        context, canvases = [], []
+        for request in requests:
+            allocation = pool.allocate(str(request), before + rows)
+            assert allocation is not None
+            own = tokens[request]
+            context.append(BlockRows(own[:before], 0, allocation.slots, stored=True))
+            canvases.append(BlockRows(own[before:], before, allocation.slots, stored=stored, causal=causal))
+        for blocks in (context, canvases):
+            batch = pack(blocks, long_model.device)
+            result = long_model.denoiser(batch.rows, SegmentAttention(pool, batch.segments))
+        return dict(zip(requests, torch.split(result, rows), strict=False))
+
+    together = hidden([0, 1, 2, 3])
+    for request, alone in ((request, hidden([request])[request]) for request in together):
+        assert torch.equal(together[request], alone)

@@ -1,0 +1,43 @@
+"""Names of whole pages: equal names mean equal keys and values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+
+DIGEST_SIZE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixKey:
+    """What besides tokens decides whether requests may share keys and values.
+
+    ``salt`` is the request's, and only equal salts share. ``grid`` is the length of the blocks, counted from position
+    0, whose tokens see each other both ways; it is 1 where committed tokens only look back.
+    """
+
+    salt: str
+    grid: int
+
+
+def page_hashes(tokens: Sequence[int], page_size: int, key: PrefixKey) -> tuple[bytes, ...]:
+    """One hash of 16 bytes for each whole page of ``tokens``, which start at position 0.
+
+    A page's hash covers the key and every token up to the page's end, so it names what precedes the page too.
+    There are none where pages end inside a block, since a page then depends on tokens behind it.
+    """
+    if page_size % key.grid:
+        return ()
+    digest = _digest(key.grid.to_bytes(8, "little"), key.salt.encode(errors="surrogatepass"))
+    hashes: list[bytes] = []
+    for stop in range(page_size, len(tokens) + 1, page_size):
+        digest = _digest(digest, np.asarray(tokens[stop - page_size : stop], dtype="<i8").tobytes())
+        hashes.append(digest)
+    return tuple(hashes)
+
+
+def _digest(fixed_length: bytes, rest: bytes) -> bytes:
+    return blake2b(fixed_length + rest, digest_size=DIGEST_SIZE).digest()
