@@ -1,61 +1,80 @@
-"""A canvas: the window of positions being denoised now."""
+"""Canvases as plain numbers: where they begin and end, and how far each is denoised."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
 from dllm_worker.request import Request
-from dllm_worker.spec import ModelSpec
+from dllm_worker.spec import ContextAttention, ModelSpec
+
+RENOISE_STEPS = 48
+"""Denoising steps of a canvas of uniform corruption that sets no bound (DiffusionGemma's published default)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The blocks of a request's positions: the first has ``first`` positions and every other one ``length``."""
+
+    first: int
+    length: int
+
+    def start_of(self, position: int) -> int:
+        """Where the block of ``position`` begins."""
+        return 0 if position < self.first else position - (position - self.first) % self.length
+
+    def edges(self, start: int, stop: int) -> list[int]:
+        """``start``, every block's beginning between them, and ``stop``."""
+        behind = self.first if start < self.first else self.start_of(start) + self.length
+        return [start, *range(behind, stop, self.length), stop]
 
 
 @dataclass(slots=True)
 class Canvas:
-    """Tokens int64 and masked bool ``[length]`` on the CPU or the model's device.
+    """The positions ``start:end`` that are denoised together.
 
-    Positions that are not masked are frozen: pinned by the request or accepted in an earlier step. ``start`` is the
-    absolute position of the first one and ``opened`` the number of masks at step 0.
+    ``opened`` is the number of masks at step 0. ``refreshed`` is the step whose pass computed all keys and values of
+    an approximate cache, ``None`` before the first one. ``post_steps`` counts steps without masks and ``unchanged``
+    consecutive steps with the same most probable tokens. A ``settled`` canvas is final.
     """
 
     index: int
     start: int
-    tokens: Tensor
-    masked: Tensor
+    end: int
     opened: int
     step: int = 0
+    refreshed: int | None = None
+    post_steps: int = 0
+    unchanged: int = 0
+    settled: bool = False
 
     @property
     def length(self) -> int:
-        return self.tokens.shape[0]
+        return self.end - self.start
 
-    @property
-    def end(self) -> int:
-        return self.start + self.length
+    def max_steps(self, request: Request, spec: ModelSpec) -> int:
+        """The step bound; without one of the request's own it is the number of masks, one accepted in each.
 
-    @property
-    def masked_len(self) -> int:
-        return int(self.masked.sum())
+        More steps than masks are none, but where a step is a point in time they change what each of them accepts.
+        """
+        wanted = request.sampling.max_steps
+        if spec.corruption == "uniform":
+            return wanted or RENOISE_STEPS
+        most = self.length if spec.conventions.quota == "canvas" else self.opened
+        if wanted and (request.sampling.schedule == "dream" or request.sampling.algorithm == "ancestral"):
+            return wanted
+        return min(wanted or most, max(1, most))
 
-    @property
-    def is_settled(self) -> bool:
-        return not bool(self.masked.any())
 
-    @property
-    def clean_prefix(self) -> int:
-        """Positions before the first mask: all of them are final."""
-        return self.length if self.is_settled else int(self.masked.int().argmax())
+def attention_of(request: Request, spec: ModelSpec) -> ContextAttention:
+    """How the committed tokens of this request see each other."""
+    if request.sampling.algorithm in ("autoregressive", "linear_speculation"):
+        return "causal"
+    return request.context_attention or spec.context_attention
 
-    def accept(self, accepted: Tensor, proposal: Tensor) -> None:
-        """Give the ``accepted`` positions their proposed tokens. Only masked positions change."""
-        self.tokens = torch.where(accepted, proposal, self.tokens)
-        self.masked = self.masked & ~accepted
-        self.step += 1
 
-    def max_steps(self, request: Request) -> int:
-        """The step bound; without one of the request's own it is the number of masks, one accepted in each."""
-        return min(request.sampling.max_steps or self.opened, max(1, self.opened))
+def is_seeded(request: Request, spec: ModelSpec) -> bool:
+    """Whether the pass that writes a request's context also gives the first token of the next canvas."""
+    return spec.next_token and attention_of(request, spec) == spec.context_attention
 
 
 def total_length(request: Request) -> int:
@@ -66,37 +85,36 @@ def total_length(request: Request) -> int:
 
 def grid_length(request: Request, spec: ModelSpec) -> int:
     """Positions of a whole canvas of this request."""
-    return request.canvas_length or spec.canvas_length
+    return 1 if request.sampling.algorithm == "autoregressive" else request.canvas_length or spec.canvas_length
+
+
+def grid_of(request: Request, spec: ModelSpec) -> Grid:
+    """The blocks in which this request's context is encoded, and its canvases beyond the first."""
+    length, prompt = grid_length(request, spec), len(request.prompt)
+    if spec.canvas_anchor == "zero":
+        return Grid(length, length)
+    if spec.prompt_block and attention_of(request, spec) == "block_causal":
+        return Grid(prompt or length, length)
+    return Grid(prompt % length or length, length)
 
 
 def first_start(request: Request, spec: ModelSpec) -> int:
-    """Where the first canvas begins. What precedes it is context, encoded before the first step.
-
-    Bidirectional models have no context that could be encoded on its own, so the prompt joins the canvas.
-    """
-    if spec.context_attention == "bidirectional":
-        return 0
+    """Where the first canvas begins; with an anchor at zero the prompt's tail may share its block."""
     prompt = len(request.prompt)
-    return prompt if spec.canvas_anchor == "prompt" else prompt - prompt % grid_length(request, spec)
+    if spec.canvas_anchor == "prompt" or attention_of(request, spec) == "bidirectional":
+        return prompt
+    return grid_of(request, spec).start_of(prompt)
 
 
 def last_start(request: Request, spec: ModelSpec) -> int:
-    """Where the last canvas begins: positions before it are cached at some time, later ones never."""
-    start, total = first_start(request, spec), total_length(request)
-    if request.template is not None or spec.context_attention == "bidirectional":
+    """Where the last canvas begins."""
+    start, length = first_start(request, spec), grid_length(request, spec)
+    if request.template is not None:
         return start
-    return start + max(0, total - 1 - start) // grid_length(request, spec) * grid_length(request, spec)
+    return start + max(0, total_length(request) - 1 - start) // length * length
 
 
-def open_canvas(request: Request, spec: ModelSpec, index: int, start: int, device: torch.device) -> Canvas:
-    """The canvas at ``start``: the prompt's tail and the template's text pinned, everything else masked."""
-    prompt, total = len(request.prompt), total_length(request)
-    whole = start == last_start(request, spec)
-    end = total if whole else start + grid_length(request, spec)
-    pinned: list[int | None] = list(request.prompt[start:end])
-    answer: tuple[int | None, ...] = request.template or ()
-    pinned += answer[max(0, start - prompt) : end - prompt] if answer else []
-    pinned += [None] * (end - start - len(pinned))
-    masked = torch.tensor([token is None for token in pinned], device=device)
-    tokens = torch.tensor([spec.mask_token_id if token is None else token for token in pinned], device=device)
-    return Canvas(index, start, tokens, masked, opened=int(masked.sum()))
+def canvas_end(request: Request, spec: ModelSpec, start: int) -> int:
+    """Where the canvas at ``start`` ends; the last one is cut to what is left."""
+    total = total_length(request)
+    return total if request.template is not None else min(start + grid_length(request, spec), total)

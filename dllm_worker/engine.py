@@ -2,37 +2,48 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 
 import torch
 
 from dllm_worker.batch import BlockRows, pack
 from dllm_worker.cache.attention import SegmentAttention
-from dllm_worker.cache.pages import IntegrityError, PagePool
-from dllm_worker.decode import decode
+from dllm_worker.cache.pages import PagePool, page_size_of
+from dllm_worker.checkpoint import Checkpoint, CheckpointError, checkpoint_of, fingerprint
+from dllm_worker.decoding.discipline import demand_of, next_pass
+from dllm_worker.decoding.step import Observe, decode
+from dllm_worker.decoding.turns import Turn
 from dllm_worker.models.loading import LoadedModel
-from dllm_worker.planner import PlannedRows, StepKind, plan
+from dllm_worker.noise import CountedNoise, Draws
 from dllm_worker.request import Event, Finish, Request, RequestError
-from dllm_worker.running import Running, cache_positions
+from dllm_worker.scheduling.admission import Admission, Waiting
+from dllm_worker.scheduling.planner import PlannedRows, StepBudget, plan
 from dllm_worker.validate import validate
 
 
 @dataclass(frozen=True, slots=True)
 class EngineLimits:
-    """What one engine takes on: canvases denoised together, position-forwards a step, cached positions.
+    """What one engine takes on: requests denoised together, position-forwards a step, cached positions.
 
-    A bidirectional model caches nothing, and no memory is set aside for it.
+    ``refresh_budget`` is the share of a step for prefill, refresh and commit rows while canvases are denoised;
+    ``None`` is a quarter of it.
     """
 
     max_running: int = 32
     position_budget: int = 1024
+    refresh_budget: int | None = None
     cache_positions: int = 16_384
+
+    @property
+    def step_budget(self) -> StepBudget:
+        return StepBudget(self.position_budget, self.refresh_budget)
 
 
 @dataclass(frozen=True, slots=True)
 class EngineStats:
-    """A momentary view, and since the start the steps and position-forwards."""
+    """A momentary view; since the start the steps, the position-forwards, the positions whose keys and values other
+    requests had written, and the requests parked for more urgent ones.
+    """
 
     running: int
     waiting: int
@@ -40,124 +51,125 @@ class EngineStats:
     pages: int
     steps: int
     position_forwards: int
+    reused_positions: int
+    preemptions: int
 
 
 class Engine:
-    """Single-threaded. What it holds for a request (a place in the batch, cache pages) is freed when it ends."""
+    """Single-threaded. What it holds for a request (a place in the batch, cache pages) is freed when it ends.
 
-    def __init__(self, model: LoadedModel, limits: EngineLimits | None = None) -> None:
+    ``draws`` are the source of all chance; ``observe`` is told what every pass did to every canvas.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        limits: EngineLimits | None = None,
+        draws: Draws | None = None,
+        observe: Observe | None = None,
+    ) -> None:
         self.model, self.limits = model, limits or EngineLimits()
-        page_size = model.spec.canvas_length
-        cached = 0 if model.spec.context_attention == "bidirectional" else self.limits.cache_positions
-        pages = -(-cached // page_size)
+        self.draws, self.observe = draws or CountedNoise(), observe
+        page_size = page_size_of(model.spec)
+        pages = -(-self.limits.cache_positions // page_size)
         self.pool = PagePool(model.denoiser.cache_shape, pages, page_size, model.dtype, model.device)
-        self._waiting: deque[Request] = deque()
-        self._running: dict[str, Running] = {}
+        self._admission = Admission(model.spec, self.pool, self.draws, self.limits.max_running)
         self._steps = 0
         self._position_forwards = 0
 
     def add(self, request: Request) -> None:
         """Queue a request; :class:`RequestError` when this model or engine can never run it."""
-        validate(request, self.model.spec)
-        if request.id in self._running or any(other.id == request.id for other in self._waiting):
-            raise RequestError(f"request id {request.id!r} is in use", "id")
-        if self.pool.pages_for(cache_positions(request, self.model.spec)) > self.pool.pages:
-            raise RequestError("the request needs more cache than this engine has", "prompt")
-        self._waiting.append(request)
+        self._queue(request, None)
+
+    def resume(self, request: Request, checkpoint: Checkpoint) -> None:
+        """Queue a request that was parked, here or elsewhere; it goes on at the step it had reached.
+
+        Raises :class:`RequestError`, and :class:`CheckpointError` for the checkpoint of another request.
+        """
+        if checkpoint.fingerprint != fingerprint(request):
+            raise CheckpointError(f"the checkpoint of {checkpoint.request_id} belongs to another request")
+        self._queue(request, checkpoint)
+
+    def park(self, request_id: str, *, lean: bool = False) -> Checkpoint | None:
+        """Take a request out of the batch as a value; ``None`` when it has not started or is not here.
+
+        ``lean`` leaves out a self-conditioned canvas's soft embedding, see :func:`checkpoint_of`.
+        """
+        running = self._admission.running.get(request_id)
+        if running is None:
+            return None
+        self._admission.release(request_id)
+        return checkpoint_of(running, lean=lean)
 
     def abort(self, request_id: str) -> Finish | None:
         """Forget a request at once; returns what it has used, or ``None`` when it is not here."""
-        running = self._running.get(request_id)
-        if running is not None:
-            self._release(request_id)
-            return Finish(request_id, "abort", running.usage)
-        kept = deque(request for request in self._waiting if request.id != request_id)
-        found = next((request for request in self._waiting if request.id == request_id), None)
-        self._waiting = kept
-        return Finish(request_id, "abort", Running.idle_usage(found)) if found else None
+        usage = self._admission.forget(request_id)
+        return None if usage is None else Finish(request_id, "abort", usage)
 
     @property
     def has_work(self) -> bool:
-        return bool(self._running or self._waiting)
+        return bool(self._admission.running or self._admission.waiting)
 
     def stats(self) -> EngineStats:
         """Counters and gauges as of the last step."""
         return EngineStats(
-            running=len(self._running),
-            waiting=len(self._waiting),
+            running=len(self._admission.running),
+            waiting=len(self._admission.waiting),
             free_pages=self.pool.free_pages,
             pages=self.pool.pages,
             steps=self._steps,
             position_forwards=self._position_forwards,
+            reused_positions=self.pool.reused_positions_total,
+            preemptions=self._admission.preemptions,
         )
 
     def admitted(self, request_id: str) -> bool:
         """Whether the request has left the queue for the batch."""
-        return request_id in self._running
+        return request_id in self._admission.running
 
     def check_integrity(self) -> None:
         """Raise :class:`IntegrityError` when pages, slots and requests do not add up; idle means empty."""
-        self.pool.check_integrity({name for name, run in self._running.items() if run.slots.numel()})
-        for name, running in self._running.items():
-            if running.is_inconsistent:
-                raise IntegrityError(f"request {name} has cached {running.cached} of {running.canvas.start} positions")
+        self._admission.check_integrity()
 
     @torch.inference_mode()
     def step(self) -> list[Event]:
         """Admit who fits, run one forward pass, return what became of it. Without work it returns nothing."""
-        self._admit()
-        planned = plan((running.demand for running in self._running.values()), self.limits.position_budget)
+        self._admission.admit(self._steps)
+        running = self._admission.running
+        planned = plan([demand_of(run) for run in running.values()], self.limits.step_budget)
         if not planned:
             return []
         self._steps += 1
-        self._position_forwards += sum(rows.positions for rows in planned)
         events = self._forward(planned)
         for event in events:
             if isinstance(event, Finish):
-                self._release(event.request_id)
+                self._admission.release(event.request_id)
+        self._admission.publish_prefixes()
         return events
 
-    def _admit(self) -> None:
-        kept: deque[Request] = deque()
-        while self._waiting:
-            request = self._waiting.popleft()
-            if len(self._running) < self.limits.max_running and self._start(request):
-                continue
-            kept.append(request)
-        self._waiting = kept
-
-    def _start(self, request: Request) -> bool:
-        positions = cache_positions(request, self.model.spec)
-        slots = torch.empty(0, dtype=torch.int64, device=self.model.device)
-        if positions:
-            allocated = self.pool.allocate(request.id, positions)
-            if allocated is None:
-                return False
-            slots = allocated
-        running = Running.start(request, self.model.spec, slots)
-        running.waited_since = self._steps
-        self._running[request.id] = running
-        return True
+    def _queue(self, request: Request, checkpoint: Checkpoint | None) -> None:
+        validate(request, self.model.spec)
+        if self._admission.knows(request.id):
+            raise RequestError(f"request id {request.id!r} is in use", "id")
+        if not self._admission.can_ever_fit(request):
+            raise RequestError("the request needs more cache than this engine has", "prompt")
+        self._admission.waiting.append(Waiting(request, checkpoint, self._admission.next_arrival()))
 
     def _forward(self, planned: tuple[PlannedRows, ...]) -> list[Event]:
         blocks: list[BlockRows] = []
-        denoised: list[tuple[Running, int]] = []
+        turns: list[Turn] = []
         row = 0
         for rows in planned:
-            running = self._running[rows.request_id]
-            running.waited_since = self._steps
-            if rows.kind is StepKind.REUSE:
-                denoised.append((running, row))
-            blocks += running.blocks(rows.positions)
-            row += rows.positions
-        batch = pack(blocks, self.model.device)
-        attend = SegmentAttention(self.pool, batch.segments)
-        hidden = self.model.denoiser(batch.token_ids, batch.positions, attend)
-        for rows in planned:
-            self._running[rows.request_id].account(rows.kind, rows.positions)
-        return decode(hidden, denoised, self.model)
-
-    def _release(self, request_id: str) -> None:
-        running = self._running.pop(request_id)
-        if running.slots.numel():
-            self.pool.release(request_id)
+            run = self._admission.running[rows.request_id]
+            run.waited_since = self._steps
+            fed = next_pass(run, rows.positions // len(run.slots))
+            turns.append(Turn(run, fed, row))
+            for stream in range(len(run.slots)):
+                blocks += run.blocks(fed, stream)
+            row = turns[-1].stop
+        self._position_forwards += row
+        denoiser, spec = self.model.denoiser, self.model.spec
+        width = denoiser.input_embedding.shape[1] if spec.self_conditioning else None
+        batch = pack(blocks, self.model.device, conditioning=width)
+        hidden = denoiser(batch.rows, SegmentAttention(self.pool, batch.segments))
+        return decode(hidden, turns, self.model, self.draws, self.observe)

@@ -1,4 +1,4 @@
-"""One request in the engine: its canvas, what is cached of it, and what it has told."""
+"""One request in the engine: its tokens, its open canvases, and what is cached of it."""
 
 from __future__ import annotations
 
@@ -8,37 +8,78 @@ import torch
 from torch import Tensor
 
 from dllm_worker.batch import BlockRows
-from dllm_worker.canvas import Canvas, first_start, grid_length, last_start, open_canvas, total_length
-from dllm_worker.planner import Demand, StepKind
-from dllm_worker.request import Commit, Draft, Event, Finish, FinishReason, Request, Usage
+from dllm_worker.canvas import (
+    Canvas,
+    Grid,
+    attention_of,
+    canvas_end,
+    first_start,
+    grid_of,
+    is_seeded,
+    total_length,
+)
+from dllm_worker.decoding.passes import Pass
+from dllm_worker.noise import Draws, NoiseKeys
+from dllm_worker.request import Request, Usage
+from dllm_worker.scheduling.planner import StepKind
+from dllm_worker.sequence import Sequence, masked_span
 from dllm_worker.spec import ModelSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A pass that wrote an approximate cache: the positions from ``start`` on and the tokens they held."""
+
+    start: int
+    tokens: Tensor
+
+    @property
+    def stop(self) -> int:
+        return self.start + self.tokens.shape[0]
 
 
 @dataclass(slots=True)
 class Running:
-    """``tokens`` are all final tokens before the canvas; the first ``cached`` of them have keys and values.
+    """``slots`` are the cache slots by position, once for each stream: a guided request has a second one.
 
-    The canvas may be denoised once everything before it is cached.
+    The first ``cached`` positions have exact keys and values; a canvas may be denoised once that reaches its start.
+    ``known`` positions were there when the request came or came back. ``carry`` is the hidden row before the canvas,
+    ``soft`` its self-conditioning and ``best`` its most probable tokens. ``replays`` are the passes that made the
+    approximate cache; the last ``lost`` of them must be repeated before the canvas goes on, and an ``unconditioned``
+    canvas must be read once more for its self-conditioning.
     """
 
     request: Request
     spec: ModelSpec
-    slots: Tensor
-    canvas: Canvas
-    tokens: Tensor
+    slots: tuple[Tensor, ...]
+    draws: Draws
+    grid: Grid
+    sequence: Sequence
+    canvases: list[Canvas]
     cached: int = 0
+    known: int = 0
     told: int = 0
     waited_since: int = 0
+    joined: int = 0
     usage: Usage = field(default_factory=Usage)
+    carry: Tensor | None = None
+    soft: Tensor | None = None
+    best: Tensor | None = None
+    replays: list[Replay] = field(default_factory=list)
+    lost: int = 0
+    unconditioned: bool = False
 
     @staticmethod
-    def start(request: Request, spec: ModelSpec, slots: Tensor) -> Running:
-        """Open the first canvas. ``slots`` are the cache slots of all positions before the last canvas."""
+    def start(request: Request, spec: ModelSpec, slots: tuple[Tensor, ...], draws: Draws, cached: int = 0) -> Running:
+        """Open the first canvas; the first ``cached`` positions are in the cache already."""
         begin = first_start(request, spec)
-        tokens = torch.tensor(request.prompt[:begin], dtype=torch.int64, device=slots.device)
-        canvas = open_canvas(request, spec, 0, begin, slots.device)
-        usage = replace(Running.idle_usage(request), canvases=1)
-        return Running(request, spec, slots, canvas, tokens, usage=usage)
+        reach = total_length(request) if attention_of(request, spec) == "bidirectional" else begin
+        sequence = Sequence(*masked_span(request, 0, reach, spec.mask_token_id or 0))
+        usage = replace(Running.idle_usage(request), cached_tokens=cached)
+        grid = grid_of(request, spec)
+        run = Running(request, spec, slots, draws, grid, sequence, [], cached=cached, known=begin, usage=usage)
+        run.open_canvas(begin)
+        return run
 
     @staticmethod
     def idle_usage(request: Request) -> Usage:
@@ -46,131 +87,91 @@ class Running:
         return Usage(prompt_tokens=len(request.prompt))
 
     @property
+    def canvas(self) -> Canvas:
+        """The first of the open canvases."""
+        return self.canvases[0]
+
+    @property
+    def is_bidirectional(self) -> bool:
+        return attention_of(self.request, self.spec) == "bidirectional"
+
+    @property
+    def is_causal(self) -> bool:
+        return attention_of(self.request, self.spec) == "causal"
+
+    @property
+    def pending(self) -> int:
+        """Committed positions before the canvas that are not cached yet; bidirectional models cache none of them."""
+        return 0 if self.is_bidirectional else max(0, self.canvas.start - self.cached)
+
+    @property
+    def wants_seed(self) -> bool:
+        """Whether the pass that writes the context must also give the first token of the canvas."""
+        return is_seeded(self.request, self.spec) and bool(self.sequence.masked[self.canvas.start])
+
+    @property
     def is_inconsistent(self) -> bool:
-        """Whether more is cached than is final, or the final tokens do not end where the canvas begins."""
-        return self.cached > self.canvas.start or self.tokens.shape[0] != self.canvas.start
+        """Whether more is cached than is final, or the tokens end before the canvases do."""
+        return self.cached > self.canvas.start or self.sequence.length < self.canvases[-1].end
 
-    @property
-    def kind(self) -> StepKind:
-        if self.cached >= self.canvas.start:
-            return StepKind.REUSE
-        return StepKind.PREFILL if self.canvas.index == 0 else StepKind.COMMIT
+    def noise_keys(self, canvas: Canvas, positions: Tensor, step: int) -> NoiseKeys:
+        """The names of the draws at ``positions`` of a canvas in one step."""
 
-    @property
-    def demand(self) -> Demand:
-        positions = self.canvas.length if self.kind is StepKind.REUSE else self.canvas.start - self.cached
-        grain = grid_length(self.request, self.spec)
-        return Demand(self.request.id, self.kind, positions, grain, self.waited_since)
+        def fill(value: int) -> Tensor:
+            return torch.full_like(positions, value)
 
-    def blocks(self, positions: int) -> list[BlockRows]:
-        """The rows of the next step: the canvas, or the next ``positions`` that wait for the cache, in blocks."""
-        if self.kind is StepKind.REUSE:
-            return [BlockRows(self.canvas.tokens, self.canvas.start, self.slots, stored=False)]
-        pieces = torch.split(self.tokens[self.cached : self.cached + positions], grid_length(self.request, self.spec))
-        starts = range(self.cached, self.cached + positions, grid_length(self.request, self.spec))
-        return [BlockRows(piece, at, self.slots, stored=True) for at, piece in zip(starts, pieces, strict=True)]
+        return NoiseKeys(fill(self.request.sampling.seed), fill(canvas.index), fill(step), positions)
 
-    def account(self, kind: StepKind, positions: int) -> None:
-        """Enter one forward pass of this request into its usage."""
-        usage = self.usage
+    def open_canvas(self, start: int) -> Canvas:
+        """Begin the canvas at ``start``: pinned text stands, everything else is masked or, without a mask, random."""
+        end = canvas_end(self.request, self.spec, start)
+        canvas = Canvas(self.usage.canvases, start, end, opened=0)
+        if end > self.sequence.length:
+            begin = self.sequence.length
+            tokens, masked = masked_span(self.request, begin, end, self.spec.mask_token_id or 0)
+            if self.spec.corruption == "uniform":
+                random = self.draws.tokens(
+                    self.noise_keys(canvas, torch.arange(begin, end), step=0), self.spec.vocab_size
+                )
+                tokens = torch.where(masked, random, tokens)
+            self.sequence.extend(tokens, masked)
+        canvas.opened = self.sequence.masks(start, end)
+        self.canvases.append(canvas)
+        self.usage = replace(self.usage, canvases=self.usage.canvases + 1)
+        self.soft = self.best = None
+        return canvas
+
+    def blocks(self, fed: Pass, stream: int = 0) -> list[BlockRows]:
+        """The rows of ``fed``. The second stream, of guidance, sees masks in place of the prompt."""
+        tokens = self.sequence.tokens[fed.start : fed.stop] if fed.tokens is None else fed.tokens
+        if stream == 1:
+            hidden = torch.arange(fed.start, fed.stop) < len(self.request.prompt)
+            tokens = tokens.masked_fill(hidden, self.spec.mask_token_id or 0)
+        slots = self.slots[stream]
+        return [
+            BlockRows(
+                tokens[span.start - fed.start : span.stop - fed.start].to(slots.device),
+                span.start,
+                slots,
+                stored=span.stored,
+                causal=span.causal,
+                sees=span.sees,
+                denoised=span.denoised,
+                soft=self.soft if span.denoised else None,
+            )
+            for span in fed.spans
+        ]
+
+    def account(self, fed: Pass) -> None:
+        """Enter one forward pass into the usage, and what it wrote into what is cached."""
+        usage, denoised = self.usage, fed.is_step and any(span.denoised for span in fed.spans)
+        encoded = not denoised
         self.usage = replace(
             usage,
-            position_forwards=usage.position_forwards + positions,
-            denoising_steps=usage.denoising_steps + (kind is StepKind.REUSE),
-            prefill_forwards=usage.prefill_forwards + (kind is StepKind.PREFILL),
-            commit_forwards=usage.commit_forwards + (kind is StepKind.COMMIT),
+            position_forwards=usage.position_forwards + fed.positions * len(self.slots),
+            denoising_steps=usage.denoising_steps + denoised,
+            prefill_forwards=usage.prefill_forwards + (encoded and fed.kind is StepKind.PREFILL),
+            commit_forwards=usage.commit_forwards + (encoded and fed.kind is not StepKind.PREFILL),
         )
-        if kind is not StepKind.REUSE:
-            self.cached += positions
-
-    def advance(self, accepted: Tensor, proposal: Tensor) -> list[Event]:
-        """Take a denoising step's result; returns what became final, and ``Finish`` when nothing is left to do."""
-        self.canvas.accept(accepted, proposal)
-        if self.request.template is not None:
-            self._close_holes()
-        events: list[Event] = [*self._draft(), *self._commit()]
-        reason = self._finish_reason()
-        if reason is not None:
-            events.append(Finish(self.request.id, reason, self.usage))
-        elif self.canvas.is_settled:
-            self._open_next()
-        return events
-
-    def _draft(self) -> list[Event]:
-        canvas = self.canvas
-        if not self.request.drafts:
-            return []
-        hidden = max(0, len(self.request.prompt) - canvas.start)
-        start = canvas.start + hidden - len(self.request.prompt)
-        tokens = tuple(canvas.tokens[hidden:].tolist())
-        return [Draft(self.request.id, canvas.index, canvas.step, start, tokens, canvas.masked_len)]
-
-    def _commit(self) -> list[Event]:
-        """The answer's tokens that joined the clean prefix in this step, up to an end-of-sequence token."""
-        canvas, prompt = self.canvas, len(self.request.prompt)
-        begin = max(prompt + self.told, canvas.start)
-        fresh: list[int] = canvas.tokens[begin - canvas.start : canvas.clean_prefix].tolist()
-        if self.request.template is None:
-            fresh = fresh[: self._until_eos(fresh)]
-        if not fresh:
-            return []
-        self._tell(fresh)
-        return [Commit(self.request.id, canvas.index, canvas.step, begin - prompt, tuple(fresh), self.usage)]
-
-    def _tell(self, fresh: list[int]) -> None:
-        template, start = self.request.template, self.told
-        self.told += len(fresh)
-        written = len(fresh)
-        if template is not None:
-            ends = self.spec.eos_token_ids
-            written = sum(template[start + i] is None and token not in ends for i, token in enumerate(fresh))
-        self.usage = replace(self.usage, completion_tokens=self.usage.completion_tokens + written)
-
-    def _until_eos(self, tokens: list[int]) -> int:
-        return next((i for i, token in enumerate(tokens) if token in self.spec.eos_token_ids), len(tokens))
-
-    def _finish_reason(self) -> FinishReason | None:
-        canvas = self.canvas
-        if self.request.template is not None:
-            return "stop" if canvas.is_settled else None
-        begin = max(0, len(self.request.prompt) - canvas.start)
-        clean: list[int] = canvas.tokens[begin : canvas.clean_prefix].tolist()
-        if self._until_eos(clean) < len(clean):
-            return "stop"
-        return "length" if canvas.is_settled and canvas.end == total_length(self.request) else None
-
-    def _close_holes(self) -> None:
-        """Fill a hole's remaining masks with end-of-sequence once the hole's clean beginning holds one.
-
-        Everything after that token is cut from the hole's text, so denoising it would be wasted.
-        """
-        canvas, template = self.canvas, self.request.template or ()
-        offset = len(self.request.prompt) - canvas.start
-        for hole in hole_spans(template):
-            span = slice(offset + hole.start, offset + hole.stop)
-            tokens, masked = canvas.tokens[span], canvas.masked[span]
-            clean: list[int] = tokens[: int(masked.int().argmax())].tolist() if bool(masked.any()) else []
-            if self._until_eos(clean) < len(clean):
-                canvas.tokens[span] = torch.where(masked, self.spec.eos_token_ids[0], tokens)
-                canvas.masked[span] = False
-
-    def _open_next(self) -> None:
-        canvas = self.canvas
-        self.tokens = torch.cat((self.tokens, canvas.tokens))
-        self.canvas = open_canvas(self.request, self.spec, canvas.index + 1, canvas.end, canvas.tokens.device)
-        self.usage = replace(self.usage, canvases=self.usage.canvases + 1)
-
-
-def cache_positions(request: Request, spec: ModelSpec) -> int:
-    """Positions whose keys and values the request will ever need: all before its last canvas."""
-    return last_start(request, spec)
-
-
-def hole_spans(template: tuple[int | None, ...]) -> list[range]:
-    """Runs of holes; holes that touch count as one."""
-    edges = [i for i in range(len(template) + 1) if _is_hole(template, i) != _is_hole(template, i - 1)]
-    return [range(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True)]
-
-
-def _is_hole(template: tuple[int | None, ...], index: int) -> bool:
-    return 0 <= index < len(template) and template[index] is None
+        if not self.is_bidirectional:
+            self.cached = max(self.cached, min(fed.stored_stop, self.canvas.start))

@@ -1,17 +1,28 @@
-"""Whether a model can run a request; what it cannot run is refused by name before any work is done."""
+"""Whether a model can run a request; what it cannot run is refused by name before any work is done. Needs no torch."""
 
 from __future__ import annotations
 
-from dllm_worker.canvas import first_start, last_start, total_length
-from dllm_worker.request import Request, RequestError, SamplingParameters
-from dllm_worker.sampling.samplers import SAMPLERS
-from dllm_worker.sampling.schedule import MASKS_LEFT
+from collections.abc import Iterable
+from typing import get_args
+
+from dllm_worker import ranges
+from dllm_worker.canvas import attention_of, first_start, last_start, total_length
+from dllm_worker.capabilities import ALGORITHMS, SCHEDULES, WHOLE_ANSWER, CapabilityError, caches, capabilities, refusal
+from dllm_worker.request import EndOfSequence, Request, RequestError, SamplingParameters
 from dllm_worker.spec import ModelSpec
+
+ENDS: tuple[EndOfSequence, ...] = get_args(EndOfSequence)
 
 
 def validate(request: Request, spec: ModelSpec) -> None:
-    """Raise :class:`RequestError` naming the first parameter that ``spec`` does not allow."""
+    """Raise :class:`RequestError` naming the first parameter that ``spec`` does not allow.
+
+    It is a :class:`CapabilityError` where the parameter asks for what the model or the algorithm does not have.
+    """
     _validate_sampling(request.sampling)
+    _validate_algorithm(request, spec)
+    _validate_attention(request, spec)
+    _validate_cache(request, spec)
     _validate_tokens(request, spec)
     if request.template is None and request.max_tokens < 1:
         raise RequestError(f"max_tokens is {request.max_tokens}; it must be at least 1", "max_tokens")
@@ -25,14 +36,54 @@ def validate(request: Request, spec: ModelSpec) -> None:
     _validate_canvas(request, spec)
 
 
+def _validate_algorithm(request: Request, spec: ModelSpec) -> None:
+    sampling = request.sampling
+    reason = refusal(sampling.algorithm, spec)
+    if reason is not None:
+        raise CapabilityError(f"{reason}; it runs {', '.join(capabilities(spec).algorithms)}", "algorithm")
+    if request.template is not None and sampling.algorithm in WHOLE_ANSWER:
+        raise CapabilityError(f"{sampling.algorithm} writes from left to right and cannot fill a template", "algorithm")
+    if sampling.algorithm == "autoregressive" and request.canvas_length not in (None, 1):
+        raise CapabilityError("an autoregressive canvas has one position", "canvas_length")
+    if not request.prompt and sampling.algorithm in ("autoregressive", "linear_speculation") and spec.next_token:
+        raise RequestError(f"{sampling.algorithm} continues a prompt; this one is empty", "prompt")
+    if spec.corruption == "uniform" and sampling.temperature:
+        raise CapabilityError("a model of uniform corruption is heated by t_min and t_max", "temperature")
+    if spec.corruption == "uniform" and sampling.guidance:
+        raise CapabilityError("guidance hides the prompt behind masks, which this model does not know", "guidance")
+    if sampling.guidance and sampling.algorithm == "linear_speculation":
+        raise CapabilityError("linear_speculation checks its draft without guidance", "guidance")
+
+
+def _validate_attention(request: Request, spec: ModelSpec) -> None:
+    allowed, algorithm = (spec.context_attention, *spec.other_attentions), request.sampling.algorithm
+    if request.context_attention not in (None, *allowed):
+        raise CapabilityError(
+            f"the model's context attention is {' or '.join(allowed)}, not {request.context_attention}",
+            "context_attention",
+        )
+    attention = attention_of(request, spec)
+    if request.context_attention not in (None, attention):
+        raise CapabilityError(f"the context attention of {algorithm} is {attention}", "context_attention")
+    if algorithm == "pipelined" and attention != "block_causal":
+        raise CapabilityError(f"pipelined canvases need block_causal attention, not {attention}", "context_attention")
+
+
+def _validate_cache(request: Request, spec: ModelSpec) -> None:
+    cache = request.cache
+    kinds = caches(spec, attention_of(request, spec), template=request.template is not None)
+    if cache.kind not in kinds:
+        raise CapabilityError(f"this request's cache is one of {', '.join(kinds)}, not {cache.kind}", "cache")
+    for name, allowed in ranges.CACHE.items():
+        _validate_range(name, getattr(cache, name), allowed)
+
+
 def _validate_canvas(request: Request, spec: ModelSpec) -> None:
     length = request.canvas_length
-    if length is not None and spec.context_attention == "bidirectional":
-        raise RequestError(
-            "prompt and answer are one canvas of this model; its length cannot be chosen", "canvas_length"
-        )
     if length is not None and not 1 <= length <= spec.max_canvas_length:
         raise RequestError(f"canvas_length {length} is outside 1..{spec.max_canvas_length}", "canvas_length")
+    if request.template is not None and length is not None and attention_of(request, spec) == "bidirectional":
+        raise RequestError("a template is one canvas of this model; its length is fixed", "canvas_length")
     if first_start(request, spec) == last_start(request, spec):
         longest = total_length(request) - first_start(request, spec)
         if longest > spec.max_canvas_length:
@@ -50,22 +101,22 @@ def _validate_tokens(request: Request, spec: ModelSpec) -> None:
 
 
 def _validate_sampling(sampling: SamplingParameters) -> None:
-    if sampling.algorithm not in SAMPLERS:
-        known = ", ".join(sorted(SAMPLERS))
-        raise RequestError(f"algorithm {sampling.algorithm!r} is unknown; this model runs {known}", "algorithm")
-    if sampling.schedule not in MASKS_LEFT:
-        known = ", ".join(sorted(MASKS_LEFT))
-        raise RequestError(f"schedule {sampling.schedule!r} is unknown; there are {known}", "schedule")
-    ranges = {
-        "max_steps": sampling.max_steps is None or sampling.max_steps >= 1,
-        "threshold": 0.0 < sampling.threshold <= 1.0,
-        "entropy_bound": sampling.entropy_bound >= 0.0,
-        "entropy_exit": sampling.entropy_exit is None or sampling.entropy_exit >= 0.0,
-        "temperature": 0.0 <= sampling.temperature <= 2.0,
-        "top_p": 0.0 < sampling.top_p <= 1.0,
-        "top_k": sampling.top_k >= 0,
-        "seed": -(2**63) <= sampling.seed < 2**63,
-    }
-    for name, holds in ranges.items():
-        if not holds:
-            raise RequestError(f"{name} {getattr(sampling, name)} is out of range", name)
+    if sampling.algorithm not in ALGORITHMS:
+        raise RequestError(f"algorithm {sampling.algorithm!r} is unknown; there are {_names(ALGORITHMS)}", "algorithm")
+    if sampling.schedule not in SCHEDULES:
+        raise RequestError(f"schedule {sampling.schedule!r} is unknown; there are {_names(SCHEDULES)}", "schedule")
+    if sampling.eos not in ENDS:
+        raise RequestError(f"eos {sampling.eos!r} is unknown; there are {_names(ENDS)}", "eos")
+    for name, allowed in ranges.SAMPLING.items():
+        _validate_range(name, getattr(sampling, name), allowed)
+    if sampling.t_min > sampling.t_max:
+        raise RequestError(f"t_min {sampling.t_min} is above t_max {sampling.t_max}", "t_min")
+
+
+def _validate_range(name: str, value: float | None, allowed: ranges.Range) -> None:
+    if value is not None and not allowed.holds(value):
+        raise RequestError(f"{name} {value} is out of range; it has to be {allowed}", name)
+
+
+def _names(registry: Iterable[str]) -> str:
+    return ", ".join(sorted(registry))

@@ -64,3 +64,10 @@ def grid_model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
         num_layer_repeats=2,
     )
     return load_model(write_checkpoint(tmp_path_factory.mktemp("grid"), config))
+
+
+@pytest.fixture(scope="session")
+def sequence_model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+    """A random bidirectional model of long sequences, as LLaDA is one."""
+    config = tiny_config(canvas={"length": 256, "anchor": "prompt", "context_attention": "bidirectional"})
+    return load_model(write_checkpoint(tmp_path_factory.mktemp("sequence"), config))

@@ -3,90 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dllm_worker.engine import Engine, EngineLimits
 from dllm_worker.models.loading import LoadedModel
-from dllm_worker.request import Commit, Draft, Event, Finish, Request, RequestError, SamplingParameters
-from tests.dllm_worker.conftest import EOS, MASK, VOCABULARY
-
-QUICK = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-def run(model: LoadedModel, requests: Sequence[Request], limits: EngineLimits | None = None) -> dict[str, list[Event]]:
-    """Every request's events; the engine is checked after each step and must end empty."""
-    engine = Engine(model, limits)
-    for request in requests:
-        engine.add(request)
-    events: dict[str, list[Event]] = {request.id: [] for request in requests}
-    while engine.has_work:
-        for event in engine.step():
-            events[event.request_id].append(event)
-        engine.check_integrity()
-    assert engine.stats().free_pages == engine.stats().pages
-    return events
-
-
-def text(events: Sequence[Event]) -> list[int]:
-    return [token for event in events if isinstance(event, Commit) for token in event.tokens]
-
-
-def finish(events: Sequence[Event]) -> Finish:
-    assert isinstance(events[-1], Finish)
-    assert sum(isinstance(event, Finish) for event in events) == 1
-    return events[-1]
-
-
-sampling = st.builds(
-    SamplingParameters,
-    algorithm=st.sampled_from(["low_confidence", "random", "confidence_threshold", "entropy_bound"]),
-    max_steps=st.one_of(st.none(), st.integers(1, 10)),
-    schedule=st.sampled_from(["linear", "cosine"]),
-    threshold=st.sampled_from([0.05, 0.2, 0.9]),
-    entropy_bound=st.sampled_from([0.0, 3.0, 10.0]),
-    entropy_exit=st.sampled_from([None, 2.0]),
-    leftmost_eos=st.booleans(),
-    temperature=st.sampled_from([0.0, 0.7, 1.5]),
-    top_p=st.sampled_from([1.0, 0.8]),
-    seed=st.integers(0, 9),
-)
-tokens = st.integers(2, VOCABULARY - 1)
-
-
-def continuations(identity: str) -> st.SearchStrategy[Request]:
-    return st.builds(
-        Request,
-        id=st.just(identity),
-        prompt=st.lists(tokens, max_size=40).map(tuple),
-        max_tokens=st.integers(1, 20),
-        canvas_length=st.sampled_from([None, 4, 16]),
-        sampling=sampling,
-        drafts=st.booleans(),
-    )
-
-
-def templates(identity: str) -> st.SearchStrategy[Request]:
-    holes = st.lists(st.one_of(st.none(), tokens), max_size=20).map(lambda cells: (*cells, None))
-    return st.builds(
-        Request,
-        id=st.just(identity),
-        prompt=st.lists(tokens, max_size=20).map(tuple),
-        template=holes,
-        sampling=sampling,
-        drafts=st.booleans(),
-    )
-
-
-def any_request(identity: str) -> st.SearchStrategy[Request]:
-    return st.one_of(continuations(identity), templates(identity))
-
-
-mixes = st.tuples(any_request("a"), any_request("b"), any_request("c"), any_request("d"))
+from dllm_worker.request import Commit, Draft, Finish, Request, RequestError, SamplingParameters
+from dllm_worker.sampling.samplers import SAMPLERS
+from tests.dllm_worker.conftest import EOS, MASK
+from tests.dllm_worker.requests import QUICK, any_request, finish, in_any_company, mixes, run, sampling, text, tokens
 
 
 @QUICK
@@ -94,7 +22,8 @@ mixes = st.tuples(any_request("a"), any_request("b"), any_request("c"), any_requ
 def test_a_request_gives_the_same_tokens_alone_and_in_a_mix(tiny_model: LoadedModel, mix: tuple[Request, ...]) -> None:
     together = run(tiny_model, mix, EngineLimits(position_budget=64))
     for request in mix:
-        assert run(tiny_model, [request])[request.id] == together[request.id]
+        alone = run(tiny_model, [request])[request.id]
+        assert in_any_company(alone) == in_any_company(together[request.id])
 
 
 @QUICK
@@ -129,8 +58,9 @@ def test_every_step_makes_progress_within_the_bound(tiny_model: LoadedModel, req
             accepted = [(b, a) for b, a in zip(before.tokens, after.tokens, strict=True) if b != MASK]
             assert all(b == a for b, a in accepted)
     bound = request.sampling.max_steps or 256
-    assert usage.denoising_steps <= bound * usage.canvases
-    assert max(draft.step for draft in drafts) <= bound
+    if SAMPLERS[request.sampling.algorithm].bounded:
+        assert usage.denoising_steps <= bound * usage.canvases
+        assert max(draft.step for draft in drafts) <= bound
 
 
 @QUICK
@@ -166,7 +96,7 @@ def test_abort_frees_everything_at_once(tiny_model: LoadedModel) -> None:
     running, waiting = engine.abort("runs"), engine.abort("waits")
     assert running is not None
     assert waiting is not None
-    assert (running.reason, running.usage.prefill_forwards) == ("abort", 1)
+    assert (running.reason, running.usage.denoising_steps) == ("abort", 1)
     assert waiting.usage.position_forwards == 0
     assert engine.abort("unknown") is None
     assert not engine.has_work
@@ -187,7 +117,7 @@ def test_requests_join_and_leave_between_steps(tiny_model: LoadedModel) -> None:
 
 
 def test_a_request_that_does_not_fit_holds_up_nobody(tiny_model: LoadedModel) -> None:
-    engine = Engine(tiny_model, EngineLimits(cache_positions=64))
+    engine = Engine(tiny_model, EngineLimits(cache_positions=96))
     engine.add(Request("first", (5,) * 40, max_tokens=8))
     engine.add(Request("large", (5,) * 40, max_tokens=8))
     engine.add(Request("small", (5,) * 10, max_tokens=8))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dllm_worker.models.loading import LoadedModel
-from dllm_worker.request import Request, RequestError, SamplingParameters
+from dllm_worker.request import CacheParameters, Request, RequestError, SamplingParameters
 from dllm_worker.validate import validate
 
 
@@ -26,7 +26,7 @@ from dllm_worker.validate import validate
         ({"sampling": SamplingParameters(algorithm="wino")}, "algorithm"),  # type: ignore[arg-type]
         ({"sampling": SamplingParameters(schedule="square")}, "schedule"),  # type: ignore[arg-type]
         ({"sampling": SamplingParameters(max_steps=0)}, "max_steps"),
-        ({"sampling": SamplingParameters(threshold=0.0)}, "threshold"),
+        ({"sampling": SamplingParameters(threshold=-0.1)}, "threshold"),
         ({"sampling": SamplingParameters(threshold=math.nan)}, "threshold"),
         ({"sampling": SamplingParameters(entropy_bound=-1.0)}, "entropy_bound"),
         ({"sampling": SamplingParameters(entropy_exit=-0.1)}, "entropy_exit"),
@@ -35,6 +35,26 @@ from dllm_worker.validate import validate
         ({"sampling": SamplingParameters(top_p=0.0)}, "top_p"),
         ({"sampling": SamplingParameters(top_k=-1)}, "top_k"),
         ({"sampling": SamplingParameters(seed=2**63)}, "seed"),
+        ({"sampling": SamplingParameters(editing_threshold=1.5)}, "editing_threshold"),
+        ({"sampling": SamplingParameters(max_post_steps=-1)}, "max_post_steps"),
+        ({"sampling": SamplingParameters(factor=0.0)}, "factor"),
+        ({"sampling": SamplingParameters(gap_exit=0.0)}, "gap_exit"),
+        ({"sampling": SamplingParameters(stability=-1)}, "stability"),
+        ({"sampling": SamplingParameters(t_min=0.9)}, "t_min"),
+        ({"sampling": SamplingParameters(t_max=3.0)}, "t_max"),
+        ({"sampling": SamplingParameters(open_share=2.0)}, "open_share"),
+        ({"sampling": SamplingParameters(force_share=-1.0)}, "force_share"),
+        ({"sampling": SamplingParameters(guidance=-1.0)}, "guidance"),
+        ({"sampling": SamplingParameters(eos="soon")}, "eos"),  # type: ignore[arg-type]
+        ({"sampling": SamplingParameters(algorithm="renoise")}, "algorithm"),
+        ({"sampling": SamplingParameters(algorithm="linear_speculation")}, "algorithm"),
+        ({"sampling": SamplingParameters(algorithm="autoregressive")}, "algorithm"),
+        ({"sampling": SamplingParameters(algorithm="pipelined"), "template": (None,)}, "algorithm"),
+        ({"context_attention": "causal"}, "context_attention"),
+        ({"cache": CacheParameters("prefix")}, "cache"),
+        ({"cache": CacheParameters("dual")}, "cache"),
+        ({"cache": CacheParameters(refresh_every=0)}, "refresh_every"),
+        ({"cache": CacheParameters(before=-1)}, "before"),
     ],
 )
 def test_what_cannot_run_is_refused_by_name(tiny_model: LoadedModel, changes: dict[str, Any], parameter: str) -> None:
