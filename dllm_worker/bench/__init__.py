@@ -1,0 +1,1 @@
+"""Measurements of the engine, as ratios taken side by side in one run."""
