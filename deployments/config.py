@@ -72,7 +72,9 @@ class PoolConfig(Section):
 
     ``cpus`` and ``gpus`` are what Ray reserves for a replica, ``threads`` is how many threads its tensor kernels use
     on a CPU. ``max_running`` canvases are denoised together and ``max_waiting`` requests wait behind them.
-    ``position_budget`` bounds the position-forwards of one step, ``cache_positions`` the positions held in the cache.
+    ``position_budget`` bounds the position-forwards of one step, ``refresh_budget`` those that encode text or compute
+    approximate caches anew beside them (null leaves it to the engine), ``cache_positions`` the positions held in the
+    cache.
     """
 
     replicas: PositiveInt = 1
@@ -82,16 +84,21 @@ class PoolConfig(Section):
     max_running: PositiveInt = 32
     max_waiting: PositiveInt = 256
     position_budget: PositiveInt = 1024
+    refresh_budget: PositiveInt | None = None
     cache_positions: PositiveInt = 16_384
 
 
 class ModelConfig(Section):
-    """A served model. ``checkpoint`` is ``embedded:<name>`` or a local folder."""
+    """A served model. ``checkpoint`` is ``embedded:<name>``, a local folder, or a name of the Hugging Face hub.
+
+    With ``deterministic`` a request gives the same tokens in every batch, whatever the dtype and the threads.
+    """
 
     id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$")
     checkpoint: str = Field(min_length=1)
     dtype: Dtype = "float32"
     device: Device = "cpu"
+    deterministic: bool = False
     pool: PoolConfig = PoolConfig()
 
     @model_validator(mode="after")

@@ -19,10 +19,12 @@ def start_engine(config: ModelConfig) -> EngineThread:
     from dllm_worker.models.loading import load_model
 
     use_threads(config.pool.threads)
-    model = load_model(resolve_checkpoint(config.checkpoint), config.dtype, config.device)
+    path = resolve_checkpoint(config.checkpoint)
+    model = load_model(path, config.dtype, config.device, deterministic=config.deterministic)
     limits = EngineLimits(
         max_running=config.pool.max_running,
         position_budget=config.pool.position_budget,
+        refresh_budget=config.pool.refresh_budget,
         cache_positions=config.pool.cache_positions,
     )
     return EngineThread(Engine(model, limits), config.pool.max_waiting)

@@ -13,7 +13,7 @@ from deployments.errors import NoReplica
 from deployments.gateway.canvas import CanvasFrame, CanvasView
 from deployments.gateway.plan import Plan
 from deployments.gateway.writer import Delta, Writer
-from dllm_worker.request import Commit, Draft, Event, Finish, Usage
+from dllm_worker.request import Commit, Draft, Event, Finish, Request, Usage
 
 if TYPE_CHECKING:
     from dllm_worker.spec import ModelSpec
@@ -38,8 +38,8 @@ class Assembler:
 
     def __init__(self, plan: Plan, text: Text, spec: ModelSpec) -> None:
         self._prompt_tokens = len(plan.request.prompt)
-        self._writer = Writer(plan.pieces, plan.stops, text, spec.eos_token_ids)
-        self._view = CanvasView(plan.watch, plan.request, text, spec.mask_token_id) if plan.watch else None
+        self._writer = Writer(plan.pieces, plan.stops, text, _ends(plan.request, spec))
+        self._view = CanvasView(plan.watch, plan.request, text, spec) if plan.watch else None
         self._characters = 0
         self.done = False
 
@@ -77,3 +77,8 @@ class Assembler:
     def _end(self, reason: Literal["stop", "length"], completion_tokens: int, work: Usage) -> Done:
         self.done = True
         return Done(reason, self._prompt_tokens, completion_tokens, work)
+
+
+def _ends(request: Request, spec: ModelSpec) -> tuple[int, ...]:
+    """The tokens that end a hole; an answer whose client ignores them goes on."""
+    return () if request.template is None and request.sampling.eos == "ignore" else spec.eos_token_ids

@@ -3,6 +3,10 @@
 A canvas of a frame's ``length`` positions begins at ``start``, counted in tokens from the end of the prompt, with
 every position masked. A snapshot shows all of it, one U+2591 for each masked position. A patch lists the positions
 whose text changed since the last frame of that canvas; a ``null`` text is masked again.
+
+Text inside a canvas may be revised until it is committed. A model without a mask shows its most probable tokens, and
+all its positions count as masked until the canvas is final. Several canvases may be open at once, and one that begins
+inside an earlier one, whose draft was rejected there, takes the place of all that was shown from its start on.
 """
 
 from __future__ import annotations
@@ -11,9 +15,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deployments.gateway.diffusion import Watch
+from dllm_worker.canvas import Canvas, first_start
 from dllm_worker.request import Draft, Request
 
 if TYPE_CHECKING:
+    from dllm_worker.spec import ModelSpec
     from dllm_worker.text import Text
 
 MASKED = "\N{LIGHT SHADE}"
@@ -21,11 +27,11 @@ MASKED = "\N{LIGHT SHADE}"
 
 @dataclass(frozen=True, slots=True)
 class CanvasFrame:
-    """One view of a canvas; either ``text`` or ``edits`` is set."""
+    """One view of a canvas; either ``text`` or ``edits`` is set. Without a bound of its steps ``max_steps`` is null."""
 
     block: int
     step: int
-    max_steps: int
+    max_steps: int | None
     masked: int
     start: int
     length: int
@@ -51,25 +57,32 @@ class CanvasFrame:
         }
 
 
-class CanvasView:
-    """Remembers what the client was last shown."""
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What the client has seen of a canvas, and at which step."""
 
-    def __init__(self, watch: Watch, request: Request, text: Text, mask_token_id: int) -> None:
-        self._watch, self._request, self._text, self._mask = watch, request, text, mask_token_id
-        self._canvas = -1
-        self._step = 0
-        self._shown: list[str | None] = []
+    step: int
+    looks: tuple[str | None, ...]
+    masked: int
+
+
+class CanvasView:
+    """Remembers what the client was last shown of each canvas."""
+
+    def __init__(self, watch: Watch, request: Request, text: Text, spec: ModelSpec) -> None:
+        self._watch, self._request, self._text, self._spec = watch, request, text, spec
+        self._shown: dict[int, _Shown] = {}
 
     def frame(self, draft: Draft, committed_chars: int) -> CanvasFrame | None:
-        """The frame for ``draft``, or ``None`` when it is not its turn. A settled canvas is always shown."""
-        opened = draft.canvas != self._canvas
-        if not opened and draft.masked and draft.step - self._step < self._watch.every:
+        """The frame for ``draft``, or ``None`` when it is not its turn. A canvas without masks is always shown."""
+        shown, looks = self._shown.get(draft.canvas), tuple(self._look(token) for token in draft.tokens)
+        if shown is not None and not self._is_due(shown, draft, looks):
             return None
-        before: list[str | None] = [None] * len(draft.tokens) if opened else self._shown
-        self._canvas, self._step, self._shown = draft.canvas, draft.step, [self._look(token) for token in draft.tokens]
+        self._shown[draft.canvas] = _Shown(draft.step, looks, draft.masked)
+        before = (None,) * len(looks) if shown is None else shown.looks
         edits = tuple(
             (draft.start + offset, new)
-            for offset, (old, new) in enumerate(zip(before, self._shown, strict=True))
+            for offset, (old, new) in enumerate(zip(before, looks, strict=True))
             if old != new
         )
         snapshot = self._watch.format == "snapshot"
@@ -79,16 +92,29 @@ class CanvasView:
             max_steps=self._max_steps(draft),
             masked=draft.masked,
             start=draft.start,
-            length=len(draft.tokens),
+            length=len(looks),
             committed_chars=committed_chars,
             edits=None if snapshot else edits,
-            text="".join(MASKED if look is None else look for look in self._shown) if snapshot else None,
+            text="".join(MASKED if look is None else look for look in looks) if snapshot else None,
         )
 
-    def _look(self, token: int) -> str | None:
-        return None if token == self._mask else self._text.token_text(token)
+    def _is_due(self, shown: _Shown, draft: Draft, looks: tuple[str | None, ...]) -> bool:
+        if draft.masked:
+            return draft.step - shown.step >= self._watch.every
+        return bool(shown.masked) or looks != shown.looks
 
-    def _max_steps(self, draft: Draft) -> int:
-        """The step bound of a canvas: the client's, and one step for each position that it opened with a mask."""
-        opened = len(draft.tokens) if self._request.template is None else self._request.template.count(None)
-        return min(self._request.sampling.max_steps or opened, opened)
+    def _look(self, token: int) -> str | None:
+        return None if token == self._spec.mask_token_id else self._text.token_text(token)
+
+    def _max_steps(self, draft: Draft) -> int | None:
+        """The bound that the client, the model or the number of masks sets to the steps of a canvas."""
+        request, sampling = self._request, self._request.sampling
+        if sampling.algorithm == "pipelined":
+            return None
+        opened = len(draft.tokens) if request.template is None else request.template.count(None)
+        if sampling.algorithm == "capped_threshold":
+            return opened
+        begin = len(request.prompt) + draft.start
+        start = begin if draft.canvas else first_start(request, self._spec)
+        bound = Canvas(draft.canvas, start, begin + len(draft.tokens), opened).max_steps(request, self._spec)
+        return bound + (sampling.max_post_steps if sampling.algorithm == "joint_threshold" else 0)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
+from deployments.gateway.auth import KeyHolder
 from deployments.gateway.ids import Clock, Entropy, ulid
 from deployments.gateway.model import Model
 from deployments.gateway.settings import GatewaySettings
@@ -38,12 +39,14 @@ class Gateway:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, and under which request id."""
+    """Who asks, whose cached prefixes may be used, and under which request id."""
 
     tenant: str
+    cache_salt: str
     request_id: str
 
 
 def caller(request: Request) -> Caller:
     """The caller as the layers around the endpoints established it."""
-    return Caller(request.state.tenant, request.state.request_id)
+    holder: KeyHolder = request.state.holder
+    return Caller(holder.tenant, holder.cache_salt, request.state.request_id)

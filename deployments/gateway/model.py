@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, get_args
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from deployments.errors import ModelNotFound
-from dllm_worker.request import Algorithm, Schedule
+from deployments.gateway.diffusion import defaults_json, parameters
+from dllm_worker.capabilities import capabilities
 
 if TYPE_CHECKING:
     from deployments.pool import Pool
@@ -26,20 +27,24 @@ class Model:
 
     def as_json(self, created: int) -> dict[str, Any]:
         """The model object of the API; ``dllm`` holds the capabilities that requests are checked against."""
-        spec = self.description.spec
-        capabilities = {
+        spec, able = self.description.spec, capabilities(self.description.spec)
+        stated = {
             "revision": self.description.revision,
             "canvas_length": spec.canvas_length,
             "max_canvas_length": spec.max_canvas_length,
             "max_position": spec.max_position,
             "context_attention": spec.context_attention,
+            "context_attentions": list(able.context_attentions),
             "corruption": spec.corruption,
-            "algorithms": list(get_args(Algorithm)),
-            "schedules": list(get_args(Schedule)),
-            "defaults": asdict(self.description.defaults),
-            "infill": True,
+            "algorithms": list(able.algorithms),
+            "parameters": {name: parameters(name, spec) for name in able.algorithms},
+            "schedules": list(able.schedules),
+            "caches": {attention: list(kinds) for attention, kinds in able.caches.items()},
+            "defaults": defaults_json(self.description),
+            "infill": able.infill,
+            "guidance": able.guidance,
         }
-        return {"id": self.id, "object": "model", "created": created, "owned_by": "dllm", "dllm": capabilities}
+        return {"id": self.id, "object": "model", "created": created, "owned_by": "dllm", "dllm": stated}
 
 
 def find_model(models: Mapping[str, Model], model_id: str) -> Model:

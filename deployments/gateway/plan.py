@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from deployments.errors import ContextLengthExceeded, InvalidRequest
-from deployments.gateway.diffusion import Watch, canvas_length, sampling, watch
+from deployments.gateway.diffusion import Watch, asked, checked, watch
 from deployments.gateway.pieces import Hole, Piece, Pinned
 from deployments.gateway.schema import ChatBody, CompletionBody, GenerationBody, InfillBody
+from dllm_worker.canvas import attention_of, first_start
 from dllm_worker.request import Request
 from dllm_worker.text import TextError
 
@@ -39,7 +40,9 @@ class Plan:
             "holes": len(holes),
             "canvas_length": self.request.canvas_length,
             "stops": len(self.stops),
+            "context_attention": self.request.context_attention,
             "sampling": asdict(self.request.sampling),
+            "cache": asdict(self.request.cache),
         }
 
 
@@ -47,7 +50,8 @@ class Plan:
 class Planner:
     """Plans one request of a model.
 
-    ``seed`` and ``default_max_tokens`` are used when the client names none.
+    ``seed`` and ``default_max_tokens`` are used when the client names none. Prefixes are shared among requests with
+    the same ``cache_salt`` only.
     """
 
     description: ModelDescription
@@ -55,6 +59,7 @@ class Planner:
     default_max_tokens: int
     request_id: str
     seed: int
+    cache_salt: str = ""
 
     def chat(self, body: ChatBody) -> Plan:
         """An answer to a conversation."""
@@ -74,7 +79,8 @@ class Planner:
             return self._continuation(body, prompt, length, body.stop)
         suffix = self.text.encode(body.suffix)
         pieces = (Hole(body.max_tokens or COMPLETION_TOKENS), Pinned("", len(suffix)))
-        return replace(self._template(body, prompt, pieces, suffix), stops=tuple(body.stop))
+        request = self._request(body, prompt, template=True)
+        return replace(self._template(body, request, pieces, suffix), stops=tuple(body.stop))
 
     def infill(self, body: InfillBody) -> Plan:
         """A template whose holes are filled. Text before the first one is context, where the model has context."""
@@ -85,18 +91,15 @@ class Planner:
         for length, text, ids in zip(lengths, rest, tokens, strict=True):
             pieces += (Hole(length), Pinned(text, len(ids)))
         prompt, pinned = self.text.begin(), [token for ids in tokens for token in ids]
-        if self._joins_prompt:
-            return self._template(body, prompt, (Pinned(first, len(lead)), *pieces), lead + pinned)
-        return self._template(body, prompt + lead, (Pinned(first, 0), *pieces), pinned)
+        request = self._request(body, prompt, template=True)
+        if attention_of(request, self._spec) == "bidirectional":
+            return self._template(body, request, (Pinned(first, len(lead)), *pieces), lead + pinned)
+        request = replace(request, prompt=(*prompt, *lead))
+        return self._template(body, request, (Pinned(first, 0), *pieces), pinned)
 
     @property
     def _spec(self) -> ModelSpec:
         return self.description.spec
-
-    @property
-    def _joins_prompt(self) -> bool:
-        """Whether prompt and answer are one canvas, since nothing can be encoded ahead of the answer."""
-        return self._spec.context_attention == "bidirectional"
 
     def _prompt(self, prompt: str | list[int]) -> list[int]:
         if isinstance(prompt, str):
@@ -108,7 +111,7 @@ class Planner:
 
     def _length(self, prompt: int, wanted: int | None, name: str, default: int) -> int:
         """The answer's length: as wanted, or ``default`` as far as there is room; never less than was asked for."""
-        limit = self._spec.max_canvas_length if self._joins_prompt else self._spec.max_position
+        limit = self._spec.max_position
         room = limit - prompt
         length = max(1, min(default, room)) if wanted is None else wanted
         if length > room:
@@ -119,38 +122,31 @@ class Planner:
         return length
 
     def _continuation(self, body: GenerationBody, prompt: list[int], length: int, stops: list[str]) -> Plan:
-        request = replace(self._request(body, prompt, one_canvas=self._joins_prompt), max_tokens=length)
-        return Plan(request, (Hole(length),), tuple(stops), watch(body))
+        request = replace(self._request(body, prompt, template=False), max_tokens=length)
+        return Plan(checked(request, body, self._spec), (Hole(length),), tuple(stops), watch(body))
 
-    def _template(self, body: GenerationBody, prompt: list[int], pieces: tuple[Piece, ...], pinned: list[int]) -> Plan:
+    def _template(self, body: GenerationBody, request: Request, pieces: tuple[Piece, ...], pinned: list[int]) -> Plan:
         """One canvas of ``pieces``; ``pinned`` are the tokens of those that are pinned, end to end."""
-        self._require_room(len(prompt), sum(piece.length for piece in pieces))
+        self._require_room(request, sum(piece.length for piece in pieces))
         given = iter(pinned)
         template = tuple(
             None if isinstance(piece, Hole) else next(given) for piece in pieces for _ in range(piece.length)
         )
-        request = replace(self._request(body, prompt, one_canvas=True), template=template)
-        return Plan(request, pieces, watch=watch(body))
+        return Plan(checked(replace(request, template=template), body, self._spec), pieces, watch=watch(body))
 
-    def _require_room(self, prompt: int, template: int) -> None:
+    def _require_room(self, request: Request, template: int) -> None:
         """The template, and what of the prompt shares its canvas, must fit the largest canvas and the context."""
-        spec = self._spec
-        on_grid = prompt % spec.canvas_length if spec.canvas_anchor == "zero" else 0
-        shared = prompt if self._joins_prompt else on_grid
-        if shared + template > spec.max_canvas_length or prompt + template > spec.max_position:
+        spec, prompt = self._spec, len(request.prompt)
+        canvas = prompt - first_start(request, spec) + template
+        if canvas > spec.max_canvas_length or prompt + template > spec.max_position:
             raise ContextLengthExceeded(
-                f"Holes and pinned text need a canvas of {shared + template} positions and a context of "
-                f"{prompt + template}; this model has {spec.max_canvas_length} and {spec.max_position}."
+                f"Holes and pinned text need a canvas of {canvas} positions and a context of {prompt + template}; "
+                f"this model has {spec.max_canvas_length} and {spec.max_position}."
             )
 
-    def _request(self, body: GenerationBody, prompt: list[int], *, one_canvas: bool) -> Request:
-        return Request(
-            id=self.request_id,
-            prompt=tuple(prompt),
-            canvas_length=canvas_length(body, self._spec, one_canvas=one_canvas),
-            sampling=sampling(body, self.description.defaults, self.seed),
-            drafts=watch(body) is not None,
-        )
+    def _request(self, body: GenerationBody, prompt: list[int], *, template: bool) -> Request:
+        request = asked(body, self.description, self.seed, template=template)
+        return replace(request, id=self.request_id, prompt=tuple(prompt), cache_salt=self.cache_salt)
 
 
 def _hole_lengths(body: InfillBody, holes: int) -> list[int]:

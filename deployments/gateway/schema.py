@@ -2,19 +2,22 @@
 
 Each field of the OpenAI API which is known here is either honoured or declared with :func:`only`, which accepts the
 values that change nothing and refuses every other by name. A field that is not known is accepted and reported in the
-answer's ``x-dllm-ignored-params`` header; inside ``diffusion`` it is refused.
+answer's ``x-dllm-ignored-params`` header; inside ``diffusion`` it is refused. Numbers have the engine's own ranges.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
-from dllm_worker.request import Algorithm, Schedule
+from dllm_worker import ranges
+from dllm_worker.request import Algorithm, CacheKind, EndOfSequence, Schedule
+from dllm_worker.spec import ContextAttention
 
 UNSUPPORTED = "unsupported_parameter"
 CanvasFormat = Literal["patch", "snapshot"]
@@ -30,6 +33,14 @@ def only(*neutral: object) -> BeforeValidator:
         raise PydanticCustomError(UNSUPPORTED, "not supported; only {allowed} is accepted", {"allowed": allowed})
 
     return BeforeValidator(check)
+
+
+def within(allowed: ranges.Range) -> Any:
+    """The constraint that a number lies in ``allowed``."""
+    bounds: dict[str, Any] = {"gt" if allowed.open else "ge": allowed.least}
+    if allowed.most < math.inf:
+        bounds["le"] = allowed.most
+    return Field(**bounds)
 
 
 def _listed(value: object) -> object:
@@ -103,6 +114,17 @@ class StreamOptions(BaseModel):
     include_obfuscation: Annotated[None, only(False)] = None
 
 
+class Cache(BaseModel):
+    """How keys and values are reused within a canvas by a model that can only do so approximately."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    kind: CacheKind | None = None
+    refresh_every: Annotated[int, within(ranges.CACHE["refresh_every"])] | None = None
+    before: Annotated[int, within(ranges.CACHE["before"])] | None = None
+    after: Annotated[int, within(ranges.CACHE["after"])] | None = None
+
+
 class Diffusion(BaseModel):
     """How the canvas is denoised and whether the client watches; what is left out comes from the model."""
 
@@ -111,15 +133,30 @@ class Diffusion(BaseModel):
     stream: Literal["committed", "canvas"] = "committed"
     canvas_format: CanvasFormat = "patch"
     canvas_every: PositiveInt = 1
-    max_steps: PositiveInt | None = None
     block_length: PositiveInt | None = None
+    context_attention: ContextAttention | None = None
+    cache: Cache | None = None
     algorithm: Algorithm | None = None
     schedule: Schedule | None = None
-    confidence_threshold: Annotated[float, Field(gt=0, le=1)] | None = None
-    entropy_bound: Annotated[float, Field(ge=0)] | None = None
-    entropy_exit: Annotated[float, Field(ge=0)] | None = None
+    max_steps: Annotated[int, within(ranges.SAMPLING["max_steps"])] | None = None
+    quota: Annotated[int, within(ranges.SAMPLING["quota"])] | None = None
+    confidence_threshold: Annotated[float, within(ranges.SAMPLING["threshold"])] | None = None
+    editing_threshold: Annotated[float, within(ranges.SAMPLING["editing_threshold"])] | None = None
+    max_post_steps: Annotated[int, within(ranges.SAMPLING["max_post_steps"])] | None = None
+    factor: Annotated[float, within(ranges.SAMPLING["factor"])] | None = None
+    entropy_bound: Annotated[float, within(ranges.SAMPLING["entropy_bound"])] | None = None
+    entropy_exit: Annotated[float, within(ranges.SAMPLING["entropy_exit"])] | None = None
+    gap_exit: Annotated[float, within(ranges.SAMPLING["gap_exit"])] | None = None
+    stability: Annotated[int, within(ranges.SAMPLING["stability"])] | None = None
+    t_min: Annotated[float, within(ranges.SAMPLING["t_min"])] | None = None
+    t_max: Annotated[float, within(ranges.SAMPLING["t_max"])] | None = None
+    open_share: Annotated[float, within(ranges.SAMPLING["open_share"])] | None = None
+    force_share: Annotated[float, within(ranges.SAMPLING["force_share"])] | None = None
+    guidance: Annotated[float, within(ranges.SAMPLING["guidance"])] | None = None
     leftmost_eos: bool | None = None
-    top_k: Annotated[int, Field(ge=0)] | None = None
+    eos: EndOfSequence | None = None
+    top_k: Annotated[int, within(ranges.SAMPLING["top_k"])] | None = None
+    seed_canvas: Null = None
 
 
 class GenerationBody(BaseModel):
@@ -128,9 +165,9 @@ class GenerationBody(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="allow", allow_inf_nan=False)
 
     model: Text
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    temperature: Annotated[float, within(ranges.SAMPLING["temperature"])] | None = None
+    top_p: Annotated[float, within(ranges.SAMPLING["top_p"])] | None = None
+    seed: Annotated[int, within(ranges.SAMPLING["seed"])] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     diffusion: Diffusion | None = None

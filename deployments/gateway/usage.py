@@ -9,11 +9,15 @@ from dllm_worker.request import Usage
 
 
 def usage_json(done: Done) -> dict[str, Any]:
-    """Token counts, and under ``diffusion`` the work behind them, by the engine's account."""
+    """Token counts, and under ``diffusion`` the work behind them, by the engine's account.
+
+    ``cached_tokens`` of the prompt had been encoded for earlier requests with the same key.
+    """
     return {
         "prompt_tokens": done.prompt_tokens,
         "completion_tokens": done.completion_tokens,
         "total_tokens": done.prompt_tokens + done.completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": done.work.cached_tokens},
         "diffusion": _work_json(done.work),
     }
 

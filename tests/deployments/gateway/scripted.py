@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -30,9 +30,12 @@ NOW = 1_700_000_000.0
 KEY, TENANT = "key-of-acme", "acme"
 OTHER_KEY, OTHER_TENANT = "key-of-bravo", "bravo"
 AUTHORIZED = {"authorization": f"Bearer {KEY}"}
-WORK = Usage(denoising_steps=4, canvases=1, prefill_forwards=1, commit_forwards=1, position_forwards=96)
+WORK = Usage(
+    cached_tokens=2, denoising_steps=4, canvases=1, prefill_forwards=1, commit_forwards=1, position_forwards=96
+)
 
 BIDIRECTIONAL: dict[str, Any] = {"context_attention": "bidirectional"}
+UNIFORM: dict[str, Any] = {"corruption": "uniform", "mask_token_id": None, "context_attention": "causal"}
 
 Step = tuple[Event, ...] | Exception | asyncio.Event
 """What a replica does next: deliver events, fail, or wait for the test."""
@@ -121,15 +124,7 @@ def commits(request: Request, batches: Sequence[Sequence[int]]) -> list[tuple[Co
 
 
 def finish(request: Request, completion_tokens: int, reason: FinishReason = "stop") -> tuple[Event, ...]:
-    usage = Usage(
-        len(request.prompt),
-        completion_tokens,
-        WORK.canvases,
-        WORK.denoising_steps,
-        WORK.prefill_forwards,
-        WORK.commit_forwards,
-        WORK.position_forwards,
-    )
+    usage = replace(WORK, prompt_tokens=len(request.prompt), completion_tokens=completion_tokens)
     return (Finish(request.id, reason, usage),)
 
 

@@ -48,6 +48,7 @@ async def test_chat_answers_with_text_and_the_work_behind_it() -> None:
             "prompt_tokens": 8,
             "completion_tokens": 6,
             "total_tokens": 14,
+            "prompt_tokens_details": {"cached_tokens": 2},
             "diffusion": {
                 "denoising_steps": 4,
                 "forward_passes": 6,
@@ -74,7 +75,8 @@ async def test_a_stop_string_ends_the_answer_and_the_run() -> None:
     answer = (await post("/v1/completions", {"model": "tiny", "prompt": "hi", "stop": "END"}, pool)).json()
     assert answer["choices"][0] == {"index": 0, "text": "one ", "logprobs": None, "finish_reason": "stop"}
     tokens = {name: count for name, count in answer["usage"].items() if name != "diffusion"}
-    assert tokens == {"prompt_tokens": 3, "completion_tokens": 11, "total_tokens": 14}
+    cached = {"prompt_tokens_details": {"cached_tokens": 0}}
+    assert tokens == {"prompt_tokens": 3, "completion_tokens": 11, "total_tokens": 14} | cached
     assert answer["usage"]["diffusion"].keys() >= {"denoising_steps", "position_forwards"}
     assert pool.aborted == [answer["id"]]
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from deployments.gateway.settings import GatewaySettings
-from tests.deployments.gateway.scripted import ScriptedPool, client, gateway, saying
+from tests.deployments.gateway.scripted import BIDIRECTIONAL, UNIFORM, ScriptedPool, client, gateway, saying
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -15,18 +15,51 @@ async def test_models_show_their_capabilities() -> None:
     assert listed == {"object": "list", "data": [one]}
     assert (one["id"], one["object"], one["created"]) == ("tiny", "model", 1_700_000_000)
     capabilities = one["dllm"]
-    assert capabilities["defaults"]["threshold"] == 0.8
-    assert {name: capabilities[name] for name in capabilities if name != "defaults"} == {
+    told_apart = {"defaults", "parameters"}
+    assert capabilities["defaults"]["diffusion"]["confidence_threshold"] == 0.8
+    assert capabilities["parameters"].keys() == set(capabilities["algorithms"])
+    assert "diffusion.confidence_threshold" in capabilities["parameters"]["confidence_threshold"]
+    assert "diffusion.confidence_threshold" not in capabilities["parameters"]["low_confidence"]
+    assert {name: capabilities[name] for name in capabilities if name not in told_apart} == {
         "revision": "rev-1",
         "canvas_length": 32,
         "max_canvas_length": 128,
         "max_position": 256,
         "context_attention": "block_causal",
+        "context_attentions": ["block_causal"],
         "corruption": "absorbing",
-        "algorithms": ["low_confidence", "random", "confidence_threshold", "entropy_bound"],
-        "schedules": ["linear", "cosine"],
+        "algorithms": [
+            "low_confidence",
+            "low_entropy",
+            "topk_margin",
+            "maskgit_plus",
+            "random",
+            "ancestral",
+            "leftmost",
+            "confidence_threshold",
+            "capped_threshold",
+            "quota_threshold",
+            "factor",
+            "entropy_bound",
+            "entropy_sum",
+            "joint_threshold",
+            "pipelined",
+        ],
+        "schedules": ["linear", "cosine", "dream", "even", "rounded"],
+        "caches": {"block_causal": ["none"]},
         "infill": True,
+        "guidance": True,
     }
+
+
+async def test_a_model_lists_only_what_it_can_run() -> None:
+    async with client(gateway(saying("ok"), **UNIFORM)) as http:
+        one = (await http.get("/v1/models/tiny")).json()["dllm"]
+    assert (one["algorithms"], one["schedules"], one["guidance"]) == (["renoise"], [], False)
+    assert {"diffusion.t_min", "temperature"} <= set(one["parameters"]["renoise"])
+    async with client(gateway(saying("ok"), **BIDIRECTIONAL)) as http:
+        one = (await http.get("/v1/models/tiny")).json()["dllm"]
+    assert one["caches"] == {"bidirectional": ["none", "prefix", "dual", "vicinity"]}
 
 
 async def test_ids_and_trace_come_back() -> None:

@@ -53,7 +53,6 @@ def test_each_choice_of_the_client_reaches_the_engine() -> None:
         "schedule": "cosine",
         "max_steps": 4,
         "block_length": 16,
-        "confidence_threshold": 0.5,
         "entropy_bound": 0.3,
         "entropy_exit": 0.2,
         "leftmost_eos": True,
@@ -61,7 +60,17 @@ def test_each_choice_of_the_client_reaches_the_engine() -> None:
     }
     plan = planner().chat(chat(temperature=1.0, top_p=0.9, seed=-5, max_tokens=20, diffusion=diffusion, stop="x"))
     assert plan.request.sampling == SamplingParameters(
-        "entropy_bound", 4, "cosine", 0.5, 0.3, 0.2, True, temperature=1.0, top_p=0.9, top_k=7, seed=-5
+        "entropy_bound",
+        max_steps=4,
+        schedule="cosine",
+        threshold=0.7,
+        entropy_bound=0.3,
+        entropy_exit=0.2,
+        leftmost_eos=True,
+        temperature=1.0,
+        top_p=0.9,
+        top_k=7,
+        seed=-5,
     )
     assert (plan.request.canvas_length, plan.request.max_tokens, plan.stops) == (16, 20, ("x",))
     validate(plan.request, spec())
@@ -111,6 +120,19 @@ def test_a_bidirectional_model_takes_all_text_into_the_template() -> None:
     validate(plan.request, spec(**BIDIRECTIONAL))
 
 
+def test_the_attention_that_the_client_chose_decides_what_joins_the_template() -> None:
+    both: dict[str, Any] = {"other_attentions": ("bidirectional",)}
+    chosen = {"context_attention": "bidirectional"}
+    assert planner(**both).infill(infill("5{{hole}}")).request.prompt == (BOS, *tokens("5"))
+    plan = planner(**both).infill(infill("5{{hole}}", hole_tokens=1, diffusion=chosen))
+    assert (plan.request.prompt, plan.request.template) == ((BOS,), (*tokens("5"), None))
+
+
+def test_a_bidirectional_model_writes_canvas_by_canvas_where_the_client_says_so() -> None:
+    plan = planner(**BIDIRECTIONAL).completion(completion(max_tokens=60, diffusion={"block_length": 20}))
+    assert plan.request.canvas_length == 20
+
+
 def test_a_sudoku_is_one_canvas() -> None:
     plan = planner(**BIDIRECTIONAL).infill(infill("1" + "." * 80, hole=".", hole_tokens=1))
     assert plan.request.template is not None
@@ -154,13 +176,13 @@ def plan_infill(template: str, facts: dict[str, Any] | None = None, **fields: An
         (lambda: plan_chat(max_tokens=255), ContextLengthExceeded, "max_tokens"),
         (lambda: plan_chat(max_completion_tokens=255), ContextLengthExceeded, "max_completion_tokens"),
         (lambda: plan_completion("x" * 256), ContextLengthExceeded, None),
-        (lambda: plan_completion("x", BIDIRECTIONAL, max_tokens=127), ContextLengthExceeded, "max_tokens"),
+        (lambda: plan_completion("x", BIDIRECTIONAL, max_tokens=255), ContextLengthExceeded, "max_tokens"),
         (lambda: plan_completion("x", max_tokens=100, suffix="y" * 29), ContextLengthExceeded, None),
         (lambda: plan_infill("x{{hole}}", hole_tokens=129), ContextLengthExceeded, None),
         (lambda: plan_infill("x{{hole}}", hole_tokens=10**12), ContextLengthExceeded, None),
         (lambda: plan_infill("x" * 250 + "{{hole}}"), ContextLengthExceeded, None),
         (lambda: plan_infill("abc{{hole}}", {"canvas_anchor": "zero"}, hole_tokens=125), ContextLengthExceeded, None),
-        (lambda: plan_infill("{{hole}}", BIDIRECTIONAL, hole_tokens=128), ContextLengthExceeded, None),
+        (lambda: plan_infill("{{hole}}", BIDIRECTIONAL, hole_tokens=129), ContextLengthExceeded, None),
         (lambda: plan_infill("no marker"), InvalidRequest, "template"),
         (lambda: plan_infill("{{hole}}", hole_tokens=[1, 2]), InvalidRequest, "hole_tokens"),
         (lambda: plan_completion([259]), InvalidRequest, "prompt"),
@@ -193,4 +215,5 @@ def test_the_record_holds_what_runs_and_no_text() -> None:
     recorded = plan_completion("my secret", stop="also secret", seed=3).as_json()
     assert recorded["sampling"]["seed"] == 3
     assert (recorded["prompt_tokens"], recorded["max_tokens"], recorded["stops"]) == (10, 16, 1)
+    assert (recorded["cache"]["kind"], recorded["context_attention"]) == ("none", None)
     assert "secret" not in str(recorded)

@@ -27,6 +27,7 @@ GOLDEN = (
     '"usage":null}\n\n'
     'id: 4\ndata: {HEAD"choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"length"}],"usage":null}\n\n'
     'id: 5\ndata: {HEAD"choices":[],"usage":{"prompt_tokens":8,"completion_tokens":8,"total_tokens":16,'
+    '"prompt_tokens_details":{"cached_tokens":2},'
     '"diffusion":{"denoising_steps":4,"forward_passes":6,"prefill_forwards":1,"commit_forwards":1,'
     '"position_forwards":96,"canvases":1,"tokens_per_forward":1.3333}}}\n\n'
     "data: [DONE]\n\n"
