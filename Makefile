@@ -8,7 +8,7 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no
 SOURCES := cluster deployments dllm_worker loadtest tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test check bench format lock
+.PHONY: help setup serve test check golden bench format lock
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -31,6 +31,10 @@ check: setup  ## style, formatting and types
 
 test: check  ## check, then every test
 	$(BIN)/pytest -q
+
+golden: setup  ## replay every case of the reference data, and every slow check of the engine
+	$(BIN)/python -m dllm_worker.golden tests/golden
+	$(BIN)/pytest -q -m full
 
 bench: setup  ## measure the engine, the cost of the stack, and a start from a fresh clone
 	$(BIN)/python -m dllm_worker.bench
