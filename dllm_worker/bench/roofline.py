@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from dllm_worker.batch import BlockRows, pack
 from dllm_worker.bench.ceilings import CeilingRuns, Ceilings
+from dllm_worker.bench.peer import PeerStep
 from dllm_worker.bench.shapes import LARGE, random_model, small_models
 from dllm_worker.bench.timing import fastest
 from dllm_worker.cache.attention import SegmentAttention
@@ -105,30 +107,51 @@ class Step:
             head_statistics(hidden, *asked, CountedNoise())
 
 
+class Timed(Protocol):
+    """A step that can be timed: what it is, what it has to do at least, and how it is run."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def kind(self) -> StepKind: ...
+
+    @property
+    def rows(self) -> int: ...
+
+    @property
+    def label(self) -> str: ...
+
+    @property
+    def work(self) -> Work: ...
+
+    def run(self) -> None: ...
+
+
 def rooflines(dtype: str, device: str) -> Rooflines:
-    """The large model at each of ``ROWS``, and a small one of every family at the smallest."""
-    large = {"sdar, 103 M": random_model(LARGE, dtype, device)}
-    return measure(
-        [
-            Step(name, model, kind, rows)
-            for models, sizes in ((large, ROWS), (small_models(dtype, device), ROWS[:1]))
-            for name, model in models.items()
-            for kind in KINDS
-            for rows in sizes
-        ]
-    )
+    """The large model at each of ``ROWS``, beside transformers', and a small one of every family at the smallest."""
+    model = random_model(LARGE, dtype, device)
+    large, cost = {"sdar, 103 M": model}, network_cost(model.denoiser)
+    steps: list[Timed] = [PeerStep(LARGE, cost, dtype, device, rows) for rows in ROWS]
+    steps += [
+        Step(name, other, kind, rows)
+        for models, sizes in ((large, ROWS), (small_models(dtype, device), ROWS[:1]))
+        for name, other in models.items()
+        for kind in KINDS
+        for rows in sizes
+    ]
+    return measure(steps, model.dtype, model.device)
 
 
-def measure(steps: Sequence[Step]) -> Rooflines:
-    """Time ``steps`` of one dtype, and the ceilings, in turn."""
-    model = steps[0].model
-    machine = CeilingRuns(model.dtype, model.device)
-    seconds = fastest(machine.runs | {step.label: step.run for step in steps}, REPETITIONS, model.device)
+def measure(steps: Sequence[Timed], dtype: torch.dtype, device: torch.device) -> Rooflines:
+    """Time ``steps``, and the ceilings, in turn."""
+    machine = CeilingRuns(dtype, device)
+    seconds = fastest(machine.runs | {step.label: step.run for step in steps}, REPETITIONS, device)
     ceilings = machine.ceilings(seconds)
     return Rooflines(ceilings, [_row(step, seconds[step.label], ceilings) for step in steps])
 
 
-def _row(step: Step, seconds: float, ceilings: Ceilings) -> StepTime:
+def _row(step: Timed, seconds: float, ceilings: Ceilings) -> StepTime:
     bound = ceilings.seconds(step.work)
     return StepTime(
         model=step.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -59,14 +60,30 @@ class Admission:
 
     def admit(self, step: int) -> None:
         """Start who fits, the most urgent first; one that does not fit is passed by, or displaces lesser ones."""
+        if not self._may_start():
+            return
         items = {item.request.id: item for item in self.waiting}
         for waiter in admission_order(self._waiter(item) for item in self.waiting):
             item = items[waiter.request_id]
-            parked = preempt(waiter, self._occupants(), self.places - len(self.running), self.pool.free_pages)
-            for request_id in parked:
+            for request_id in self._displaced(waiter):
                 self._park(request_id)
             if len(self.running) < self.places and self._start(item, step):
                 self.waiting.remove(item)
+
+    def _may_start(self) -> bool:
+        """Whether there is a place, or someone in one who is less important than someone in the queue."""
+        if len(self.running) < self.places:
+            return bool(self.waiting)
+        return any(item.request.priority > self._least_priority for item in self.waiting)
+
+    @property
+    def _least_priority(self) -> float:
+        return min((run.request.priority for run in self.running.values()), default=math.inf)
+
+    def _displaced(self, waiter: Waiter) -> tuple[str, ...]:
+        if waiter.priority <= self._least_priority:
+            return ()
+        return preempt(waiter, self._occupants(), self.places - len(self.running), self.pool.free_pages)
 
     def release(self, request_id: str) -> None:
         """Take back what a request holds; whole pages of what it has cached stay for others to share."""

@@ -46,7 +46,7 @@ def test_each_step_is_set_against_the_ceilings(model: LoadedModel, monkeypatch: 
     monkeypatch.setattr(ceilings, "COPIED_BYTES", {"cpu": 1024})
     monkeypatch.setattr(roofline, "REPETITIONS", 1)
     step = Step("small", model, StepKind.REUSE, 64)
-    found = measure([step])
+    found = measure([step], step.model.dtype, step.model.device)
     (row,) = found.steps
     bound = found.ceilings.seconds(step.work)
     assert (row.model, row.step, row.rows) == ("small", "reuse", 64)
