@@ -58,8 +58,8 @@ def _sampling(asked: Record) -> SamplingParameters:
     strategy, temperature = asked.text("remasking_strategy"), asked.number("temperature")
     if strategy not in STRATEGIES:
         raise asked.refuse("remasking_strategy", f"there are {', '.join(STRATEGIES)}")
-    if temperature <= 0:
-        raise asked.refuse("temperature", "the reference divides by it")
+    if temperature < 0:
+        raise asked.refuse("temperature", "it is at least 0, which takes the best token")
     steps = asked.whole("denoising_steps", least=1)
     return SamplingParameters(
         algorithm=STRATEGIES[strategy],

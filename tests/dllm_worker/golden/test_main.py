@@ -83,7 +83,7 @@ def hyper(**settings: object) -> Callable[[Json], object]:
 
 
 REFUSED: list[tuple[str, str, Callable[[Json], object], str]] = [
-    ("sdar", "sequential", hyper(temperature=0.0), "hyper_parameters.temperature is 0.0; the reference divides by it"),
+    ("sdar", "sequential", hyper(temperature=-1.0), "hyper_parameters.temperature is -1.0; it is at least 0"),
     ("sdar", "sequential", hyper(remasking_strategy="best"), "hyper_parameters.remasking_strategy is 'best'"),
     ("sdar", "sequential", hyper(repetition_penalty=1.1), "hyper_parameters.repetition_penalty is 1.1"),
     ("sdar", "sequential", hyper(token_choice="gumbel"), "hyper_parameters.token_choice is 'gumbel'"),
