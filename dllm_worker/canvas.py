@@ -22,10 +22,14 @@ class Grid:
         """Where the block of ``position`` begins."""
         return 0 if position < self.first else position - (position - self.first) % self.length
 
+    def end_of(self, position: int, stop: int) -> int:
+        """Where the block of ``position`` ends, at ``stop`` at the latest."""
+        end = self.first if position < self.first else self.start_of(position) + self.length
+        return min(end, stop)
+
     def edges(self, start: int, stop: int) -> list[int]:
         """``start``, every block's beginning between them, and ``stop``."""
-        behind = self.first if start < self.first else self.start_of(start) + self.length
-        return [start, *range(behind, stop, self.length), stop]
+        return [start, *range(self.end_of(start, stop), stop, self.length), stop]
 
 
 @dataclass(slots=True)

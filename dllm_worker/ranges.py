@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+LARGEST_STEPS = 1 << 12
+"""Of denoising steps of a canvas: each may cost a pass, or at least a look at whether it needs one."""
 LARGEST_COUNT = 1 << 16
 """Of steps and positions: more than any canvas has, and small enough for every integer that holds one."""
 
@@ -30,7 +32,7 @@ class Range:
 SHARE = Range(0.0, 1.0)
 
 SAMPLING: Mapping[str, Range] = {
-    "max_steps": Range(1, LARGEST_COUNT),
+    "max_steps": Range(1, LARGEST_STEPS),
     "quota": Range(1, LARGEST_COUNT),
     "threshold": SHARE,
     "editing_threshold": SHARE,

@@ -22,18 +22,18 @@ from dllm_worker.scheduling.planner import Demand, StepKind
 
 def demand_of(run: Running) -> Demand:
     """What the request could feed to the next step, and the pieces in which it can be had."""
-    whole = next_pass(run, run.sequence.length)
-    pending = run.pending
     streams = len(run.slots)
-    first = grain = 0
-    if pending:
-        edges = run.grid.edges(run.cached, run.canvas.start)
-        first, grain = edges[1] - edges[0], run.grid.length
+    if run.pending:
+        kind, positions = _context_kind(run), _context_reach(run) - run.cached
+        first, grain = run.grid.end_of(run.cached, run.canvas.start) - run.cached, run.grid.length
+    else:
+        whole = next_pass(run, run.sequence.length)
+        kind, positions, first, grain = whole.kind, whole.positions, whole.positions, 0
     return Demand(
         request_id=run.request.id,
-        kind=whole.kind,
-        positions=whole.positions * streams,
-        first=(first or whole.positions) * streams,
+        kind=kind,
+        positions=positions * streams,
+        first=first * streams,
         grain=grain * streams,
         waited_since=run.waited_since,
         priority=run.request.priority,
@@ -65,9 +65,19 @@ def _is_divided(run: Running) -> bool:
     return run.request.cache.kind == "dual" and not run.is_bidirectional
 
 
+def _context_kind(run: Running) -> StepKind:
+    return StepKind.PREFILL if run.cached < run.known else StepKind.COMMIT
+
+
+def _context_reach(run: Running) -> int:
+    """Where a pass that writes all the context ends: with the canvas, unless that has to wait."""
+    waits = run.lost or run.wants_seed or _joining_canvas(run) is None
+    return run.canvas.start if waits else run.canvases[-1].end
+
+
 def _context_pass(run: Running, limit: int) -> Pass:
     """Committed tokens into the cache, and with them the canvas where it fits and waits for nothing."""
-    canvas, kind = run.canvas, StepKind.PREFILL if run.cached < run.known else StepKind.COMMIT
+    canvas, kind = run.canvas, _context_kind(run)
     spans = context_spans(run.grid, run.cached, canvas.start, limit, causal=run.is_causal)
     if spans[-1].stop < canvas.start or run.lost:
         return Pass(kind, spans, "store")

@@ -9,6 +9,7 @@ from dllm_worker.sampling.schedule import ancestral_probability, quota, share
 
 QUOTA_RULES = ("low_confidence", "low_entropy", "topk_margin", "maskgit_plus", "random", "leftmost")
 """Algorithms that accept their quota and nothing else."""
+MOST_IDLE_STEPS = 256
 
 
 def step_quota(run: Running, canvas: Canvas) -> int:
@@ -34,9 +35,14 @@ def step_progress(run: Running, canvas: Canvas) -> float:
 
 
 def skip_idle_steps(run: Running) -> None:
-    """Pass over the steps in which nothing can be accepted: their forward pass would change nothing."""
+    """Pass over the steps in which nothing can be accepted: their forward pass would change nothing.
+
+    After ``MOST_IDLE_STEPS`` in a row one is run all the same, so that nobody else waits for the search.
+    """
     for canvas in run.canvases:
-        while _is_idle(run, canvas):
+        for _ in range(MOST_IDLE_STEPS):
+            if not _is_idle(run, canvas):
+                break
             canvas.step += 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -79,9 +80,11 @@ class Pass:
 
 def context_spans(grid: Grid, start: int, stop: int, limit: int, *, causal: bool) -> tuple[Span, ...]:
     """The blocks of ``start:stop`` as far as ``limit`` positions go, but at least one."""
-    edges = grid.edges(start, stop)
-    ends = [end for end in edges[1:] if end - start <= limit] or edges[1:2]
-    return tuple(Span(at, end, stored=True, causal=causal) for at, end in zip(edges, ends, strict=False))
+    reach = min(stop, max(start + limit, grid.end_of(start, stop)))
+    edges = grid.edges(start, reach)
+    if reach < stop and grid.start_of(reach) != reach:
+        edges.pop()
+    return tuple(Span(at, end, stored=True, causal=causal) for at, end in pairwise(edges))
 
 
 def needs_refresh(canvas: Canvas, cache: CacheParameters) -> bool:

@@ -4,10 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from torch import Tensor
 
 from dllm_worker.decoding.trace import StepTrace
 from dllm_worker.engine import Engine
 from dllm_worker.models.loading import LoadedModel
+from dllm_worker.noise import CountedNoise, NoiseKeys
 from dllm_worker.request import CacheParameters, Request, SamplingParameters
 from tests.dllm_worker.models.golden import model
 
@@ -63,3 +65,26 @@ def test_coins_are_thrown_at_every_point_in_time() -> None:
     assert sum(len(trace.accepted) for trace in traces) == 6
     assert all(trace.accepted for trace in traces)
     assert max(trace.step for trace in traces) > 6
+
+
+class CountedOrders(CountedNoise):
+    """Counts how often it is asked for an order."""
+
+    asked = 0
+
+    def order(self, keys: NoiseKeys) -> Tensor:
+        self.asked += 1
+        return super().order(keys)
+
+
+def test_nobody_waits_long_for_a_coin_to_fall(tiny_model: LoadedModel) -> None:
+    draws = CountedOrders()
+    engine = Engine(tiny_model, draws=draws)
+    sampling = SamplingParameters("ancestral", max_steps=4096, eos="ignore")
+    engine.add(Request("a", PROMPT[:4], max_tokens=4, sampling=sampling))
+    most = 0
+    while engine.has_work:
+        before = draws.asked
+        engine.step()
+        most = max(most, draws.asked - before)
+    assert 250 < most < 600
