@@ -46,8 +46,9 @@ class PagePool:
         self.page_size, self.pages = page_size, pages
         self.shape, self.device = shape, device
         planes = [(pages * page_size, layer.kv_heads, layer.head_dim) for layer in shape]
-        self.keys = [torch.zeros(plane, dtype=dtype, device=device) for plane in planes]
-        self.values = [torch.zeros(plane, dtype=dtype, device=device) for plane in planes]
+        # Not zeroed: on the CPU, memory that is never written takes no room.
+        self.keys = [torch.empty(plane, dtype=dtype, device=device) for plane in planes]
+        self.values = [torch.empty(plane, dtype=dtype, device=device) for plane in planes]
         self.reused_positions_total = 0
         self.evictions_total = 0
         self._free = list(range(pages - 1, -1, -1))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +20,7 @@ def test_the_context_is_cut_into_whole_blocks_up_to_the_limit(
     spans = context_spans(grid, start, stop, limit, causal=False)
     edges = grid.edges(start, stop)
     fitting = max(1, sum(edge - start <= limit for edge in edges[1:]))
-    assert [(span.start, span.stop) for span in spans] == list(zip(edges, edges[1:], strict=False))[:fitting]
+    assert [(span.start, span.stop) for span in spans] == list(itertools.pairwise(edges))[:fitting]
 
 
 def test_a_cache_is_refreshed_at_first_and_after_its_steps() -> None:
