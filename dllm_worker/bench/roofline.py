@@ -69,6 +69,8 @@ class Step:
         allocation = self.pool.allocate("bench", before + rows)
         if allocation is None:
             raise RuntimeError("a pool of one page holds one page")
+        for plane in (*self.pool.keys, *self.pool.values):
+            plane.normal_()
         self.slots = allocation.slots
         self.tokens = torch.arange(before + rows, device=model.device) % model.spec.canvas_length
         self.length = length
