@@ -67,7 +67,6 @@ class ModelSpec:
     logit_shift: Literal[0, 1] = 0
     next_token: bool = False
     self_conditioning: bool = False
-    exact_cache: bool = True
     conventions: Conventions = field(default_factory=Conventions)
 
     def __post_init__(self) -> None:

@@ -78,7 +78,7 @@ def verify(run: Running, proposal: Tensor) -> None:
 
 def remember(run: Running, fed: Pass) -> None:
     """Note a pass that wrote an approximate cache, so that it can be made again."""
-    if run.lost:
+    if fed.tokens is not None:
         run.lost -= 1
         return
     if run.request.cache.kind == "none" or not fed.spans[-1].denoised:

@@ -63,6 +63,15 @@ def test_an_approximate_cache_is_made_again_as_it_was(
     assert text(interrupted(sequence_model, request, steps)) == text(run(sequence_model, [request])["a"])
 
 
+def test_a_divided_canvas_is_made_again_behind_its_context(tmp_path: Path) -> None:
+    """The context comes first, and writing it repeats none of the passes that the canvas had."""
+    model = load_model(families.write(tmp_path, families.CONFIGS["Fast_dLLM_Qwen"]))
+    request = replace(LONG, prompt=tuple(range(3, 24)), cache=CacheParameters("dual"))
+    whole = text(run(model, [request])["a"])
+    for steps in range(1, 16):
+        assert text(interrupted(model, request, [steps])) == whole, steps
+
+
 def test_it_goes_on_in_another_process(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, tiny_config())
     program = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -104,9 +105,8 @@ def test_drafts_show_what_is_committed(model: LoadedModel, together: dict[str, l
                     assert all(b == a for b, a in kept)
 
 
-def test_linear_speculation_equals_autoregressive_decoding(model: LoadedModel) -> None:
-    if refusal("linear_speculation", model.spec):
-        pytest.skip("the model does not predict next tokens")
+def test_linear_speculation_equals_autoregressive_decoding(tmp_path: Path) -> None:
+    model = load_model(families.write(tmp_path, families.CONFIGS["nemotron_labs_diffusion"]))
     ways = [SamplingParameters("autoregressive"), SamplingParameters("linear_speculation", threshold=0.0)]
     answers = [text(run(model, [Request("a", PROMPT, max_tokens=24, sampling=way)])["a"]) for way in ways]
     assert answers[0] == answers[1]

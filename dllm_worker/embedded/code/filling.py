@@ -17,7 +17,6 @@ from dllm_worker.request import Commit, Finish, Request, SamplingParameters, Usa
 
 _SHORTEST, _LONGEST = 40, 160
 _SHORT_HOLE = 3
-_MULTI_LINES = (2, 4)
 
 
 @dataclass(frozen=True, slots=True)

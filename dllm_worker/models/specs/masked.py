@@ -53,5 +53,4 @@ def bidirectional_spec(config: Mapping[str, Any], vocab_size: int, longest: int)
         canvas_anchor="prompt",
         context_attention="bidirectional",
         max_position=longest,
-        exact_cache=False,
     )

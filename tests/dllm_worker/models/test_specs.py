@@ -37,7 +37,7 @@ def test_every_family_has_a_reader_and_a_network() -> None:
 def test_block_causal_families_count_blocks_from_the_beginning(family: str, tmp_path: Path) -> None:
     spec = spec_of(tmp_path, CONFIGS[family] | {BLOCK_SIZE.get(family, "block_size"): 8})
     assert (spec.family, spec.corruption, spec.context_attention) == (family, "absorbing", "block_causal")
-    assert (spec.canvas_anchor, spec.canvas_length, spec.exact_cache) == ("zero", 8, True)
+    assert (spec.canvas_anchor, spec.canvas_length) == ("zero", 8)
     assert (spec.max_canvas_length, spec.max_position) == (128, 128)
     assert (spec.mask_token_id, spec.suppressed_token_ids, spec.eos_token_ids) == (MASK, (MASK,), (EOS,))
 
@@ -51,7 +51,7 @@ def test_sdar_and_llada2_decode_by_the_same_conventions(family: str, tmp_path: P
 @pytest.mark.parametrize(("stated", "shift"), [({}, 0), ({"right_shift_logits": True}, 1)])
 def test_a2d_counts_blocks_from_the_end_of_the_prompt(stated: dict[str, Any], shift: int, tmp_path: Path) -> None:
     spec = spec_of(tmp_path, CONFIGS["a2d-qwen3"] | stated)
-    assert (spec.context_attention, spec.canvas_anchor, spec.exact_cache) == ("block_causal", "prompt", True)
+    assert (spec.context_attention, spec.canvas_anchor) == ("block_causal", "prompt")
     assert (spec.logit_shift, spec.conventions) == (shift, Conventions())
 
 
@@ -74,13 +74,13 @@ def test_nemotron_has_two_ways_to_see_its_context(tmp_path: Path) -> None:
     spec = spec_of(tmp_path, CONFIGS["nemotron_labs_diffusion"])
     assert (spec.context_attention, spec.other_attentions, spec.prompt_block) == ("causal", ("block_causal",), True)
     assert (spec.canvas_anchor, spec.canvas_length, spec.logit_shift, spec.next_token) == ("prompt", 8, 0, True)
-    assert (spec.exact_cache, spec.conventions) == (True, Conventions())
+    assert spec.conventions == Conventions()
 
 
 def test_diffusion_gemma_begins_with_noise_and_proposes_no_image(tmp_path: Path) -> None:
     spec = spec_of(tmp_path, CONFIGS["diffusion_gemma"])
     assert (spec.corruption, spec.mask_token_id, spec.self_conditioning) == ("uniform", None, True)
-    assert (spec.context_attention, spec.canvas_anchor, spec.exact_cache) == ("causal", "prompt", True)
+    assert (spec.context_attention, spec.canvas_anchor) == ("causal", "prompt")
     assert (spec.canvas_length, spec.max_canvas_length, spec.max_position) == (16, 16, 128)
     assert (spec.suppressed_token_ids, spec.eos_token_ids) == ((93, 92, 91), (EOS,))
 
@@ -103,14 +103,14 @@ def test_sdar_has_to_state_its_block(tmp_path: Path) -> None:
 
 def test_llada_denoises_prompt_and_answer_as_one(tmp_path: Path) -> None:
     spec = spec_of(tmp_path, CONFIGS["llada"])
-    assert (spec.context_attention, spec.canvas_anchor, spec.exact_cache) == ("bidirectional", "prompt", False)
+    assert (spec.context_attention, spec.canvas_anchor) == ("bidirectional", "prompt")
     assert (spec.canvas_length, spec.max_canvas_length, spec.max_position) == (64, 64, 64)
     assert (spec.conventions, spec.logit_shift) == (Conventions(), 0)
 
 
 def test_dream_is_as_llada_but_for_the_shift_and_its_confidence(tmp_path: Path) -> None:
     spec = spec_of(tmp_path, CONFIGS["Dream"])
-    assert (spec.context_attention, spec.canvas_anchor, spec.exact_cache) == ("bidirectional", "prompt", False)
+    assert (spec.context_attention, spec.canvas_anchor) == ("bidirectional", "prompt")
     conventions = Conventions("proposal", nucleus_first=True)
     assert (spec.conventions, spec.logit_shift, spec.next_token) == (conventions, 1, False)
 
