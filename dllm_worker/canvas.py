@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dllm_worker.request import Request
+from dllm_worker.request import CacheParameters, Request
 from dllm_worker.spec import ContextAttention, ModelSpec
 
 RENOISE_STEPS = 48
@@ -118,7 +118,28 @@ def last_start(request: Request, spec: ModelSpec) -> int:
     return start + max(0, total_length(request) - 1 - start) // length * length
 
 
+def streams(request: Request) -> int:
+    """Sequences that are run for a request: guidance needs one more, without the prompt (arXiv 2207.12598)."""
+    return 2 if request.sampling.guidance else 1
+
+
 def canvas_end(request: Request, spec: ModelSpec, start: int) -> int:
     """Where the canvas at ``start`` ends; the last one is cut to what is left."""
     total = total_length(request)
     return total if request.template is not None else min(start + grid_length(request, spec), total)
+
+
+def needs_refresh(canvas: Canvas, cache: CacheParameters) -> bool:
+    """Whether an approximate cache of this canvas has to be computed anew before its next step."""
+    if canvas.refreshed is None:
+        return True
+    return cache.refresh_every is not None and canvas.step - canvas.refreshed >= cache.refresh_every
+
+
+def reuse_window(canvas: Canvas, cache: CacheParameters, total: int) -> tuple[int, int]:
+    """The positions that a step against an approximate cache computes (Fast-dLLM, arXiv 2505.22618; dInfer)."""
+    if cache.kind == "prefix":
+        return canvas.start, total
+    if cache.kind == "dual":
+        return canvas.start, canvas.end
+    return max(0, canvas.start - cache.before), min(total, canvas.end + cache.after)

@@ -18,6 +18,11 @@ CACHES: tuple[CacheKind, ...] = get_args(CacheKind)
 WHOLE_ANSWER: frozenset[Algorithm] = frozenset({"autoregressive", "linear_speculation", "pipelined"})
 """Algorithms that need an open end; a template has none."""
 
+QUOTA_RULES: frozenset[Algorithm] = frozenset(
+    {"low_confidence", "low_entropy", "topk_margin", "maskgit_plus", "random", "leftmost"}
+)
+"""Algorithms that accept their quota and nothing else."""
+
 ALWAYS = frozenset({"algorithm", "eos", "guidance", "top_p", "top_k", "seed"})
 EXITS = frozenset({"entropy_exit", "gap_exit", "leftmost_eos"})
 MASKED = ALWAYS | EXITS | {"temperature"}

@@ -9,11 +9,12 @@ the number of items of each part, the request's fingerprint, what was told, the 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import struct
 import zlib
-from dataclasses import asdict, dataclass, replace
+from copy import copy
+from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -21,24 +22,24 @@ import torch
 from torch import Tensor
 
 from dllm_worker.canvas import Canvas
-from dllm_worker.request import Request, Usage
+from dllm_worker.interface import CheckpointError
+from dllm_worker.request import Usage
 from dllm_worker.running import Replay, Running
 from dllm_worker.sequence import Sequence
 
 MAGIC, VERSION = b"DLCP", 1
 _PREFIX = struct.Struct("<4sHI")
 _CHECK = struct.Struct("<I")
-
-
-class CheckpointError(ValueError):
-    """Bytes that are no checkpoint of this version, or one of another request."""
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+_usage_fields = attrgetter(*(field.name for field in fields(Usage)))
+_canvas_fields = attrgetter(*(field.name for field in fields(Canvas)))
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """``tokens`` int64 and ``masked`` bool ``[positions after the prompt]``; the rest as in :class:`Running`.
 
-    ``soft [canvas, hidden]`` fp32 is there only for a self-conditioned model.
+    ``soft [canvas, hidden]``, on any device, is there only for a self-conditioned model; its bytes are fp32.
     """
 
     request_id: str
@@ -54,20 +55,20 @@ class Checkpoint:
 
     def to_bytes(self) -> bytes:
         """The checkpoint in the layout of this module."""
-        soft = np.empty((0, 0), "<f4") if self.soft is None else self.soft.numpy().astype("<f4")
+        soft = np.empty((0, 0), "<f4") if self.soft is None else self.soft.float().cpu().numpy().astype("<f4")
         best = np.empty(0, "<i4") if self.best is None else self.best.numpy().astype("<i4")
         head = {
             "id": self.request_id,
             "fingerprint": self.fingerprint,
             "told": self.told,
-            "usage": list(asdict(self.usage).values()),
-            "canvases": [list(asdict(canvas).values()) for canvas in self.canvases],
+            "usage": _usage_fields(self.usage),
+            "canvases": [_canvas_fields(canvas) for canvas in self.canvases],
             "replays": [[replay.start, len(replay.tokens)] for replay in self.replays],
             "tokens": len(self.tokens),
             "best": len(best),
             "soft": list(soft.shape),
         }
-        text = json.dumps(head, separators=(",", ":")).encode()
+        text = _encode(head).encode()
         replayed = [replay.tokens.numpy().astype("<i4").tobytes() for replay in self.replays]
         body = b"".join(
             (
@@ -81,6 +82,11 @@ class Checkpoint:
             )
         )
         return body + _CHECK.pack(zlib.crc32(body))
+
+    @property
+    def is_large(self) -> bool:
+        """Whether writing its bytes takes long enough to keep others waiting."""
+        return self.soft is not None
 
     @staticmethod
     def from_bytes(data: bytes) -> Checkpoint:
@@ -134,14 +140,8 @@ def _read(head: dict[str, Any], parts: _Parts) -> Checkpoint:
     )
 
 
-def fingerprint(request: Request) -> str:
-    """Sixteen hex digits over everything that shapes the answer; not the identity, urgency or who listens."""
-    shaping = replace(request, id="", cache_salt="", priority=0, deadline=None, drafts=False)
-    return hashlib.sha256(repr(shaping).encode()).hexdigest()[:16]
-
-
 def checkpoint_of(run: Running, *, lean: bool = False) -> Checkpoint:
-    """What ``run`` needs to go on elsewhere, at the step it has reached.
+    """What ``run`` needs to go on elsewhere, at the step it has reached. Only what later steps change is copied.
 
     A ``lean`` one leaves out the self-conditioning. It is then estimated from one more reading of the canvas, so the
     answer may differ from that of an uninterrupted run.
@@ -149,21 +149,21 @@ def checkpoint_of(run: Running, *, lean: bool = False) -> Checkpoint:
     prompt = len(run.request.prompt)
     return Checkpoint(
         request_id=run.request.id,
-        fingerprint=fingerprint(run.request),
+        fingerprint=run.fingerprint,
         tokens=run.sequence.tokens[prompt:].clone(),
         masked=run.sequence.masked[prompt:].clone(),
-        canvases=tuple(replace(canvas) for canvas in run.canvases),
+        canvases=tuple(copy(canvas) for canvas in run.canvases),
         told=run.told,
         usage=run.usage,
         replays=tuple(_generated(replay, prompt) for replay in run.replays),
         best=run.best,
-        soft=None if run.soft is None or lean else run.soft.float().cpu(),
+        soft=None if lean else run.soft,
     )
 
 
 def _generated(replay: Replay, prompt: int) -> Replay:
     """``replay`` without the prompt, which the request brings back."""
-    return Replay(replay.start, replay.tokens[max(0, prompt - replay.start) :].clone())
+    return Replay(replay.start, replay.tokens[max(0, prompt - replay.start) :])
 
 
 def restore(run: Running, checkpoint: Checkpoint) -> None:
@@ -171,7 +171,7 @@ def restore(run: Running, checkpoint: Checkpoint) -> None:
 
     Keys and values are computed again from the committed tokens, and an approximate cache by repeating its passes.
     """
-    if checkpoint.fingerprint != fingerprint(run.request):
+    if checkpoint.fingerprint != run.fingerprint:
         raise CheckpointError(f"the checkpoint of {checkpoint.request_id} belongs to another request")
     prompt = torch.tensor(run.request.prompt, dtype=torch.int64)
     settled = torch.zeros(len(prompt), dtype=torch.bool)

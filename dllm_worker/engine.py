@@ -2,57 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 
 from dllm_worker.batch import BlockRows, pack
 from dllm_worker.cache.attention import SegmentAttention
-from dllm_worker.cache.pages import PagePool, page_size_of
-from dllm_worker.checkpoint import Checkpoint, CheckpointError, checkpoint_of, fingerprint
+from dllm_worker.cache.pages import PagePool
+from dllm_worker.cache.prefix import page_size_of
+from dllm_worker.checkpoint import Checkpoint, checkpoint_of
 from dllm_worker.decoding.discipline import demand_of, next_pass
 from dllm_worker.decoding.step import Observe, decode
 from dllm_worker.decoding.turns import Turn
+from dllm_worker.interface import CheckpointError, EngineLimits, EngineLoad, EngineStats, fingerprint
 from dllm_worker.models.loading import LoadedModel
 from dllm_worker.noise import CountedNoise, Draws
 from dllm_worker.request import Event, Finish, Request, RequestError
 from dllm_worker.scheduling.admission import Admission, Waiting
-from dllm_worker.scheduling.planner import PlannedRows, StepBudget, plan
+from dllm_worker.scheduling.planner import PlannedRows, plan
+from dllm_worker.scheduling.prospect import Prospect
 from dllm_worker.validate import validate
-
-
-@dataclass(frozen=True, slots=True)
-class EngineLimits:
-    """What one engine takes on: requests denoised together, position-forwards a step, cached positions.
-
-    ``refresh_budget`` is the share of a step for prefill, refresh and commit rows while canvases are denoised;
-    ``None`` is a quarter of it.
-    """
-
-    max_running: int = 32
-    position_budget: int = 1024
-    refresh_budget: int | None = None
-    cache_positions: int = 16_384
-
-    @property
-    def step_budget(self) -> StepBudget:
-        return StepBudget(self.position_budget, self.refresh_budget)
-
-
-@dataclass(frozen=True, slots=True)
-class EngineStats:
-    """A momentary view; since the start the steps, the position-forwards, the positions whose keys and values other
-    requests had written, and the requests parked for more urgent ones.
-    """
-
-    running: int
-    waiting: int
-    free_pages: int
-    pages: int
-    steps: int
-    position_forwards: int
-    reused_positions: int
-    preemptions: int
 
 
 class Engine:
@@ -74,6 +41,7 @@ class Engine:
         pages = -(-self.limits.cache_positions // page_size)
         self.pool = PagePool(model.denoiser.cache_shape, pages, page_size, model.dtype, model.device)
         self._admission = Admission(model.spec, self.pool, self.draws, self.limits.max_running)
+        self._prospect = Prospect(model.spec, self.limits)
         self._steps = 0
         self._position_forwards = 0
 
@@ -90,16 +58,36 @@ class Engine:
             raise CheckpointError(f"the checkpoint of {checkpoint.request_id} belongs to another request")
         self._queue(request, checkpoint)
 
-    def park(self, request_id: str, *, lean: bool = False) -> Checkpoint | None:
-        """Take a request out of the batch as a value; ``None`` when it has not started or is not here.
+    def read_checkpoint(self, data: bytes) -> Checkpoint:
+        """The checkpoint in ``data``; :class:`CheckpointError` when there is none."""
+        return Checkpoint.from_bytes(data)
+
+    def checkpoint(self, request_id: str, *, lean: bool = False) -> Checkpoint | None:
+        """A running request as it is, which runs on; ``None`` when it does not run.
 
         ``lean`` leaves out a self-conditioned canvas's soft embedding, see :func:`checkpoint_of`.
         """
         running = self._admission.running.get(request_id)
-        if running is None:
-            return None
-        self._admission.release(request_id)
-        return checkpoint_of(running, lean=lean)
+        return None if running is None else checkpoint_of(running, lean=lean)
+
+    def park(self, request_id: str, *, lean: bool = False) -> Checkpoint | None:
+        """Take a request out as a value; ``None`` when it has not started or is not here.
+
+        One that waits to go on leaves with the checkpoint that it waits with.
+        """
+        checkpoint = self.checkpoint(request_id, lean=lean) or self._admission.parked(request_id)
+        if checkpoint is not None:
+            self._admission.forget(request_id)
+        return checkpoint
+
+    def conclude(self, request_id: str) -> Finish | None:
+        """End a request with the canvas it has; see :meth:`dllm_worker.interface.StepEngine.conclude`."""
+        running = self._admission.running.get(request_id)
+        if running is None or running.is_untouched:
+            usage = self._admission.forget(request_id)
+            return None if usage is None else Finish(request_id, "deadline", usage)
+        running.concluding = True
+        return None
 
     def abort(self, request_id: str) -> Finish | None:
         """Forget a request at once; returns what it has used, or ``None`` when it is not here."""
@@ -127,6 +115,27 @@ class Engine:
         """Whether the request has left the queue for the batch."""
         return request_id in self._admission.running
 
+    def at_boundary(self, request_id: str) -> bool:
+        """Whether a running request stands between two canvases."""
+        running = self._admission.running.get(request_id)
+        return running is not None and running.is_at_boundary
+
+    def steps_taken(self, request_id: str) -> int:
+        """Denoising steps of a running request since its first; 0 when it does not run."""
+        running = self._admission.running.get(request_id)
+        return 0 if running is None else running.usage.denoising_steps
+
+    def load(self) -> EngineLoad:
+        """What is still to be done, and what is cached."""
+        running = [(run.request, run.reached) for run in self._admission.running.values()]
+        waiting = [(item.request, item.reached(self.model.spec)) for item in self._admission.waiting]
+        return EngineLoad(
+            free_places=max(0, self.limits.max_running - len(running) - len(waiting)),
+            backlog=self._prospect.backlog([*running, *waiting]),
+            refresh_due=self._prospect.refresh_due([*running, *waiting]),
+            prefixes=self.pool.published,
+        )
+
     def check_integrity(self) -> None:
         """Raise :class:`IntegrityError` when pages, slots and requests do not add up; idle means empty."""
         self._admission.check_integrity()
@@ -143,6 +152,7 @@ class Engine:
         events = self._forward(planned)
         for event in events:
             if isinstance(event, Finish):
+                self._prospect.learn(event.usage)
                 self._admission.release(event.request_id)
         self._admission.publish_prefixes()
         return events

@@ -30,7 +30,7 @@ Algorithm = Literal[
 Schedule = Literal["linear", "cosine", "dream", "even", "rounded"]
 CacheKind = Literal["none", "prefix", "dual", "vicinity"]
 EndOfSequence = Literal["prefix", "canvas", "ignore"]
-FinishReason = Literal["stop", "length", "abort"]
+FinishReason = Literal["stop", "length", "deadline", "abort"]
 
 
 class RequestError(ValueError):

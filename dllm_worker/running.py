@@ -19,6 +19,8 @@ from dllm_worker.canvas import (
     total_length,
 )
 from dllm_worker.decoding.passes import Pass
+from dllm_worker.forecast import Reached
+from dllm_worker.interface import fingerprint
 from dllm_worker.noise import Draws, NoiseKeys
 from dllm_worker.request import Request, Usage
 from dllm_worker.scheduling.planner import StepKind
@@ -46,7 +48,8 @@ class Running:
     ``known`` positions were there when the request came or came back. ``carry`` is the hidden row before the canvas,
     ``soft`` its self-conditioning and ``best`` its most probable tokens. ``replays`` are the passes that made the
     approximate cache; the last ``lost`` of them must be repeated before the canvas goes on, and an ``unconditioned``
-    canvas must be read once more for its self-conditioning.
+    canvas must be read once more for its self-conditioning. One that is ``concluding`` fills its open canvases in its
+    next step and ends with them.
     """
 
     request: Request
@@ -68,6 +71,8 @@ class Running:
     replays: list[Replay] = field(default_factory=list)
     lost: int = 0
     unconditioned: bool = False
+    concluding: bool = False
+    fingerprint: str = ""
 
     @staticmethod
     def start(request: Request, spec: ModelSpec, slots: tuple[Tensor, ...], draws: Draws, cached: int = 0) -> Running:
@@ -78,6 +83,7 @@ class Running:
         usage = replace(Running.idle_usage(request), cached_tokens=cached)
         grid = grid_of(request, spec)
         run = Running(request, spec, slots, draws, grid, sequence, [], cached=cached, known=begin, usage=usage)
+        run.fingerprint = fingerprint(request)
         run.open_canvas(begin)
         return run
 
@@ -90,6 +96,28 @@ class Running:
     def canvas(self) -> Canvas:
         """The first of the open canvases."""
         return self.canvases[0]
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether nothing has been done to its only open canvas."""
+        canvas = self.canvas
+        if len(self.canvases) > 1:
+            return False
+        if self.spec.corruption == "uniform":
+            return canvas.step == 0
+        return canvas.refreshed is None and self.sequence.masks(canvas.start, canvas.end) == canvas.opened
+
+    @property
+    def is_at_boundary(self) -> bool:
+        """Whether it stands between two canvases."""
+        return self.canvas.index > 0 and self.is_untouched
+
+    @property
+    def reached(self) -> Reached:
+        """How far it is, for forecasts."""
+        canvas = self.canvas
+        masked = self.sequence.masks(canvas.start, canvas.end)
+        return Reached(canvas.start, masked, canvas.step, min(self.cached, canvas.start), canvas.refreshed)
 
     @property
     def is_bidirectional(self) -> bool:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from torch import Tensor
 
 from dllm_worker.cache.attention import Segment, SegmentAttention
-from dllm_worker.cache.pages import page_size_of
+from dllm_worker.cache.prefix import page_size_of
 from dllm_worker.cache.shape import CacheShape
 from dllm_worker.canvas import total_length
 from dllm_worker.decoding.step import Observe
 from dllm_worker.decoding.trace import StepTrace
-from dllm_worker.engine import Engine, EngineLimits
+from dllm_worker.engine import Engine
+from dllm_worker.interface import EngineLimits
 from dllm_worker.models.blocks import Attend
 from dllm_worker.models.head import Head
 from dllm_worker.models.loading import Denoiser, LoadedModel

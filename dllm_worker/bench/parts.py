@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from dllm_worker.bench.checkpointing import checkpointing
 from dllm_worker.bench.determinism import determinism
 from dllm_worker.bench.gemma import against_transformers
 from dllm_worker.bench.memory import peak_memory
@@ -38,6 +39,7 @@ PARTS: Mapping[str, Part] = {
     "gemma": Part(lambda dtype, device: {"against transformers": against_transformers(dtype, device)}, "bfloat16"),
     "savings": Part(lambda dtype, device: {"position-forwards of an answer": savings(dtype, device)}, "float32"),
     "parking": Part(lambda dtype, device: {"requests as values": parking(dtype, device)}, "float32"),
+    "checkpoints": Part(lambda dtype, device: {"with checkpoints": checkpointing(dtype, device)}, "float32"),
     "determinism": Part(lambda dtype, device: {"price of equal bits": determinism(dtype, device)}, "bfloat16"),
     "memory": Part(lambda dtype, device: {"peak memory": peak_memory(dtype, device)}, "bfloat16"),
 }

@@ -10,10 +10,6 @@ import torch
 from torch import Tensor
 
 from dllm_worker.cache.shape import CacheShape
-from dllm_worker.spec import ModelSpec
-
-SMALLEST_PAGE = 32
-"""Positions of a page where the model's blocks ask for no other number."""
 
 
 class IntegrityError(RuntimeError):
@@ -66,6 +62,11 @@ class PagePool:
     @property
     def cached_pages(self) -> int:
         return len(self._cached)
+
+    @property
+    def published(self) -> tuple[bytes, ...]:
+        """The hashes under which pages may be shared."""
+        return tuple(self._published)
 
     def pages_for(self, positions: int) -> int:
         return -(-positions // self.page_size)
@@ -166,9 +167,3 @@ class PagePool:
     def _slots(self, pages: list[int]) -> Tensor:
         starts = torch.tensor(pages, dtype=torch.int64, device=self.device) * self.page_size
         return (starts[:, None] + torch.arange(self.page_size, device=self.device)).flatten()
-
-
-def page_size_of(spec: ModelSpec) -> int:
-    """Positions of a page: a whole number of blocks where the tokens of a block see each other both ways."""
-    grain = spec.canvas_length if spec.context_attention == "block_causal" else SMALLEST_PAGE
-    return -(-SMALLEST_PAGE // grain) * grain

@@ -8,7 +8,14 @@ from hashlib import blake2b
 
 import numpy as np
 
+from dllm_worker.canvas import attention_of, grid_of
+from dllm_worker.request import Request
+from dllm_worker.spec import ModelSpec
+
 DIGEST_SIZE = 16
+
+SMALLEST_PAGE = 32
+"""Positions of a page where the model's blocks ask for no other number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +28,23 @@ class PrefixKey:
 
     salt: str
     grid: int
+
+
+def prefix_key(request: Request, spec: ModelSpec) -> PrefixKey | None:
+    """Who may share this request's pages; ``None`` when they hold for itself only."""
+    attention = attention_of(request, spec)
+    if attention == "bidirectional" or request.sampling.guidance:
+        return None
+    if attention == "causal":
+        return PrefixKey(request.cache_salt, 1)
+    grid = grid_of(request, spec)
+    return PrefixKey(request.cache_salt, grid.length) if grid.first == grid.length else None
+
+
+def page_size_of(spec: ModelSpec) -> int:
+    """Positions of a page: a whole number of blocks where the tokens of a block see each other both ways."""
+    grain = spec.canvas_length if spec.context_attention == "block_causal" else SMALLEST_PAGE
+    return -(-SMALLEST_PAGE // grain) * grain
 
 
 def page_hashes(tokens: Sequence[int], page_size: int, key: PrefixKey) -> tuple[bytes, ...]:

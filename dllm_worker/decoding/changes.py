@@ -33,7 +33,10 @@ class Change:
 
 
 def follow_rules(views: list[View], statistics: Statistics, eos: Tensor) -> list[Change]:
-    """What the rule of each canvas accepts and edits; ``statistics`` are those of all positions, end to end."""
+    """What the rule of each canvas accepts and edits; ``statistics`` are those of all positions, end to end.
+
+    Of a request that concludes all masks are accepted, as in an early exit.
+    """
     lengths = [view.canvas.length for view in views]
     offsets = (
         torch.tensor([0, *lengths[:-1]]).cumsum(0).repeat_interleave(torch.tensor([len(v.positions) for v in views]))
@@ -42,7 +45,9 @@ def follow_rules(views: list[View], statistics: Statistics, eos: Tensor) -> list
     scores = _scores(views, spread, eos)
     bounds = _bounds(views)
     algorithms = [view.run.request.sampling.algorithm for view in views]
-    accepted, edited = accept(algorithms, scores, bounds), edit(algorithms, scores, bounds)
+    concluding = torch.tensor([view.run.concluding for view in views])
+    accepted = accept(algorithms, scores, bounds) | (scores.masked & concluding[:, None])
+    edited = edit(algorithms, scores, bounds)
     proposals = torch.split(spread.proposal, lengths)
     return [
         Change(accepted[i, :length], edited[i, :length], proposal)
@@ -127,7 +132,7 @@ def _is_forced(view: View) -> bool:
 
 
 def follow_renoise(view: View, statistics: Statistics) -> Change:
-    """The next canvas of uniform diffusion; one that is stable and confident, or out of steps, stops.
+    """The next canvas of uniform diffusion; one that is stable and confident, out of steps, or concludes, stops.
 
     ``statistics`` are those of the view's positions under the tempered distribution.
     """
@@ -147,7 +152,13 @@ def follow_renoise(view: View, statistics: Statistics) -> Change:
     out_of_steps = canvas.step + 1 >= canvas.max_steps(run.request, run.spec)
     cells = torch.zeros(canvas.length, dtype=torch.bool)
     cells[view.cells] = accepted[0]
-    return Change(cells, torch.zeros_like(cells), _with(view, tokens[0]), best, stop=bool(settled) or out_of_steps)
+    return Change(
+        cells,
+        torch.zeros_like(cells),
+        _with(view, tokens[0]),
+        best,
+        stop=bool(settled) or out_of_steps or run.concluding,
+    )
 
 
 def _with(view: View, tokens: Tensor) -> Tensor:

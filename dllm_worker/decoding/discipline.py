@@ -13,8 +13,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from dllm_worker.canvas import Canvas, total_length
-from dllm_worker.decoding.passes import Pass, Span, context_spans, needs_refresh, reuse_window
+from dllm_worker.canvas import Canvas, needs_refresh, reuse_window, total_length
+from dllm_worker.decoding.passes import Pass, Span, context_spans
 from dllm_worker.running import Running
 from dllm_worker.sampling.samplers import SAMPLERS
 from dllm_worker.scheduling.planner import Demand, StepKind
@@ -120,12 +120,12 @@ def _eligible(run: Running) -> Tensor:
 def canvas_positions(run: Running, canvas: Canvas) -> Tensor:
     """The positions of a canvas that may change: its masks, of a divided one those of the first part that has any.
 
-    An editing sampler may also change what it has written itself.
+    An editing sampler may also change what it has written itself. All masks are due of a request that concludes.
     """
     start, end = canvas.start, canvas.end
     if SAMPLERS[run.request.sampling.algorithm].edits:
         return editable(run, canvas)
-    if run.spec.sub_canvas_length is not None and run.request.template is None:
+    if run.spec.sub_canvas_length is not None and run.request.template is None and not run.concluding:
         start, end = sub_canvas(run, canvas)
     return run.sequence.masked[start:end].nonzero().flatten() + start
 
@@ -166,7 +166,9 @@ def _sequence_pass(run: Running) -> Pass:
 def takes_first(run: Running) -> bool:
     """Whether the next pass gives its canvas the first token, which no row of the window after it predicts."""
     cache, canvas = run.request.cache, run.canvas
-    if not run.is_bidirectional or cache.kind == "none" or not run.spec.logit_shift or not needs_refresh(canvas, cache):
+    if not run.is_bidirectional or cache.kind == "none" or not run.spec.logit_shift or run.concluding:
+        return False
+    if not needs_refresh(canvas, cache):
         return False
     start, _ = reuse_window(canvas, cache, total_length(run.request))
     return start == canvas.start and bool(run.sequence.masked[start])
@@ -176,7 +178,7 @@ def _divided_pass(run: Running) -> Pass:
     """A canvas denoised in parts: the whole of it until the first token of the part is known, then the part alone."""
     canvas, shift = run.canvas, run.spec.logit_shift
     start, stop = sub_canvas(run, canvas)
-    if canvas.refreshed is None or (shift and bool(run.sequence.masked[start])):
+    if canvas.refreshed is None or run.concluding or (shift and bool(run.sequence.masked[start])):
         whole = Span(canvas.start, canvas.end, stored=True, denoised=True)
         return Pass(StepKind.REFRESH, (whole,), "rule", _eligible(run), shift)
     part = Span(start, stop, stored=True, sees=canvas.end, denoised=True)

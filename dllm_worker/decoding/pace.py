@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from dllm_worker.canvas import Canvas
+from dllm_worker.capabilities import QUOTA_RULES
 from dllm_worker.decoding.discipline import canvas_positions, takes_first
 from dllm_worker.running import Running
 from dllm_worker.sampling.schedule import ancestral_probability, quota, share
 
-QUOTA_RULES = ("low_confidence", "low_entropy", "topk_margin", "maskgit_plus", "random", "leftmost")
-"""Algorithms that accept their quota and nothing else."""
 MOST_IDLE_STEPS = 256
 
 
 def step_quota(run: Running, canvas: Canvas) -> int:
-    """Positions that the schedule wants settled by this step; 0 where the published loop would do nothing."""
+    """Positions that the schedule wants settled by this step; 0 where the published loop would do nothing.
+
+    The last step within the bound owes all that is left.
+    """
     sampling, steps = run.request.sampling, canvas.max_steps(run.request, run.spec)
     masked = run.sequence.masks(canvas.start, canvas.end)
     if sampling.quota is not None:
-        return min(masked, sampling.quota)
+        return masked if canvas.step + 1 >= steps else min(masked, sampling.quota)
     if run.spec.conventions.quota == "canvas" and sampling.schedule == "linear":
         return min(masked, share(sampling.schedule, canvas.step, steps, canvas.length))
     return quota(sampling.schedule, canvas.step, steps, canvas.opened, masked, run.spec.conventions.end_time)

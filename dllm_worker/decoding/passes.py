@@ -9,8 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from dllm_worker.canvas import Canvas, Grid
-from dllm_worker.request import CacheParameters
+from dllm_worker.canvas import Grid
 from dllm_worker.scheduling.planner import StepKind
 
 Outcome = Literal["store", "condition", "rule", "take", "verify"]
@@ -85,19 +84,3 @@ def context_spans(grid: Grid, start: int, stop: int, limit: int, *, causal: bool
     if reach < stop and grid.start_of(reach) != reach:
         edges.pop()
     return tuple(Span(at, end, stored=True, causal=causal) for at, end in pairwise(edges))
-
-
-def needs_refresh(canvas: Canvas, cache: CacheParameters) -> bool:
-    """Whether an approximate cache of this canvas has to be computed anew before its next step."""
-    if canvas.refreshed is None:
-        return True
-    return cache.refresh_every is not None and canvas.step - canvas.refreshed >= cache.refresh_every
-
-
-def reuse_window(canvas: Canvas, cache: CacheParameters, total: int) -> tuple[int, int]:
-    """The positions that a step against an approximate cache computes (Fast-dLLM, arXiv 2505.22618; dInfer)."""
-    if cache.kind == "prefix":
-        return canvas.start, total
-    if cache.kind == "dual":
-        return canvas.start, canvas.end
-    return max(0, canvas.start - cache.before), min(total, canvas.end + cache.after)

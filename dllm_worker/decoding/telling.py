@@ -82,6 +82,8 @@ def until_eos(run: Running, tokens: list[int]) -> int:
 
 def _finish_reason(run: Running) -> FinishReason | None:
     last = run.canvases[-1]
+    if run.concluding and (run.is_untouched or all(canvas.settled for canvas in run.canvases)):
+        return "deadline"
     complete = all(canvas.settled for canvas in run.canvases) and last.end == total_length(run.request)
     if run.request.template is not None:
         return "stop" if complete else None

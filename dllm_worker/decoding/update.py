@@ -21,7 +21,9 @@ def denoise(run: Running, canvas: Canvas, accepted: Tensor, edited: Tensor, prop
     complete = run.sequence.is_settled(canvas.start, canvas.end)
     run.sequence.accept(canvas.start, accepted | edited, proposal)
     canvas.step += 1
-    if SAMPLERS[run.request.sampling.algorithm].edits:
+    if run.concluding:
+        canvas.settled = True
+    elif SAMPLERS[run.request.sampling.algorithm].edits:
         _count_post_step(run, canvas, final=complete and not bool(edited.any()))
     elif run.request.sampling.algorithm != "linear_speculation":
         canvas.settled = run.sequence.is_settled(canvas.start, canvas.end)

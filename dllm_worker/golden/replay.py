@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-from dllm_worker.cache.pages import page_size_of
+from dllm_worker.cache.prefix import page_size_of
 from dllm_worker.canvas import total_length
 from dllm_worker.decoding.trace import StepTrace
-from dllm_worker.engine import Engine, EngineLimits
+from dllm_worker.engine import Engine
 from dllm_worker.golden.record import GoldenError
 from dllm_worker.golden.scenario import Scenario, Tokens
+from dllm_worker.interface import EngineLimits
 from dllm_worker.models.loading import LoadedModel
 from dllm_worker.request import Commit, Event, Finish, Request, RequestError, Usage
 

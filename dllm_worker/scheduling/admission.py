@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from dllm_worker.cache.pages import IntegrityError, PagePool
-from dllm_worker.cache.prefix import PrefixKey, page_hashes
-from dllm_worker.canvas import attention_of, first_start, grid_of, is_seeded, last_start, total_length
+from dllm_worker.cache.prefix import page_hashes, prefix_key
+from dllm_worker.canvas import attention_of, first_start, is_seeded, last_start, streams, total_length
 from dllm_worker.checkpoint import Checkpoint, checkpoint_of, restore
 from dllm_worker.decoding.pace import skip_idle_steps
+from dllm_worker.forecast import Reached, reached
 from dllm_worker.noise import Draws
 from dllm_worker.request import Request, Usage
 from dllm_worker.running import Running
@@ -31,6 +32,15 @@ class Waiting:
     @property
     def usage(self) -> Usage:
         return Running.idle_usage(self.request) if self.checkpoint is None else self.checkpoint.usage
+
+    def reached(self, spec: ModelSpec) -> Reached:
+        """How far it is, for forecasts; what it had cached has to be made again."""
+        if self.checkpoint is None:
+            return reached(self.request, spec)
+        canvas = self.checkpoint.canvases[0]
+        first = canvas.start - len(self.request.prompt)
+        masked = int(self.checkpoint.masked[max(0, first) : first + canvas.length].sum())
+        return Reached(canvas.start, masked, canvas.step)
 
 
 @dataclass(slots=True)
@@ -105,6 +115,10 @@ class Admission:
             return None
         self.waiting.remove(item)
         return item.usage
+
+    def parked(self, request_id: str) -> Checkpoint | None:
+        """The checkpoint with which a request waits to go on."""
+        return next((item.checkpoint for item in self.waiting if item.request.id == request_id), None)
 
     def publish_prefixes(self) -> None:
         """Let others share the prompts that have just been encoded whole."""
@@ -189,11 +203,6 @@ class Admission:
         ]
 
 
-def streams(request: Request) -> int:
-    """Sequences that are run for a request: guidance needs one more, without the prompt (arXiv 2207.12598)."""
-    return 2 if request.sampling.guidance else 1
-
-
 def _owners(request: Request) -> list[str]:
     return [request.id, f"{request.id} unguided"][: streams(request)]
 
@@ -207,14 +216,3 @@ def cache_positions(request: Request, spec: ModelSpec) -> int:
     if attention_of(request, spec) == "bidirectional":
         return total_length(request) if approximate else 0
     return total_length(request) if approximate else last_start(request, spec)
-
-
-def prefix_key(request: Request, spec: ModelSpec) -> PrefixKey | None:
-    """Who may share this request's pages; ``None`` when they hold for itself only."""
-    attention = attention_of(request, spec)
-    if attention == "bidirectional" or request.sampling.guidance:
-        return None
-    if attention == "causal":
-        return PrefixKey(request.cache_salt, 1)
-    grid = grid_of(request, spec)
-    return PrefixKey(request.cache_salt, grid.length) if grid.first == grid.length else None

@@ -20,108 +20,17 @@ from typing import Protocol
 
 import numpy as np
 
-from dllm_worker.scheduling.planner import Demand, PlannedRows, StepBudget, StepKind, plan
+from dllm_worker.scheduling.planner import PlannedRows, StepBudget, plan
+from dllm_worker.simulated.device import SimulatedDevice
+from dllm_worker.simulated.profile import Profile, Progress, position_forwards
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
-    """Seconds of one pass: arithmetic, linear in positions, or reading the weights once if that takes longer.
+class Arrival:
+    """A request that comes ``at`` so many seconds."""
 
-    The defaults are about those of an 8B model in BF16 on an H100: 16 GB at 3.35 TB/s, 16 GFLOP a position at
-    400 TFLOP/s.
-    """
-
-    floor: float = 4.8e-3
-    per_position: float = 4e-5
-    per_segment: float = 2e-5
-
-    def seconds(self, positions: int, segments: int) -> float:
-        return max(self.floor, positions * self.per_position) + segments * self.per_segment
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """What a request will need: ``steps[i]`` denoising steps for its i-th canvas.
-
-    Without ``refresh_every`` the cache is exact: the prompt is prefilled in pieces and every canvas but the last is
-    committed. With it the whole sequence is computed anew at the start of a canvas and after that many steps.
-    """
-
-    arrival: float
-    prompt: int
-    canvas_length: int
-    steps: tuple[int, ...]
-    refresh_every: int | None = None
-
-    @property
-    def answer(self) -> int:
-        """Positions of all its canvases."""
-        return len(self.steps) * self.canvas_length
-
-
-@dataclass(slots=True)
-class Progress:
-    """How far a request is: ``step`` of ``canvas``, with ``cached`` positions of an exact cache."""
-
-    name: str
+    at: float
     profile: Profile
-    waited_since: int = 0
-    canvas: int = 0
-    step: int = 0
-    cached: int = 0
-
-    @property
-    def has_ended(self) -> bool:
-        return self.canvas == len(self.profile.steps)
-
-    @property
-    def kind(self) -> StepKind:
-        every = self.profile.refresh_every
-        if every is not None:
-            return StepKind.REUSE if self.step % every else StepKind.REFRESH
-        if not self._uncached:
-            return StepKind.REUSE
-        return StepKind.COMMIT if self.canvas else StepKind.PREFILL
-
-    @property
-    def demand(self) -> Demand:
-        kind, length = self.kind, self.profile.canvas_length
-        if kind is StepKind.PREFILL:
-            first = min(length, self._uncached)
-            return Demand(self.name, kind, self._uncached, first, length, self.waited_since)
-        whole = self.profile.prompt + self.profile.answer
-        positions = {StepKind.REUSE: length, StepKind.COMMIT: self._uncached, StepKind.REFRESH: whole}[kind]
-        return Demand(self.name, kind, positions, positions, 0, self.waited_since)
-
-    @property
-    def stage(self) -> tuple[int, int]:
-        """The canvas and the pass within it; the pass that opens a canvas, of any kind, is the first."""
-        opens = self.profile.refresh_every is None and self.kind is StepKind.REUSE
-        return self.canvas, self.step + opens
-
-    def serve(self, positions: int, number: int) -> None:
-        """Take the rows of step ``number``."""
-        self.waited_since = number
-        if self.kind in (StepKind.PREFILL, StepKind.COMMIT):
-            self.cached += positions
-            return
-        self.step += 1
-        if self.step == self.profile.steps[self.canvas]:
-            self.canvas, self.step = self.canvas + 1, 0
-
-    @property
-    def _uncached(self) -> int:
-        return self.profile.prompt + self.canvas * self.profile.canvas_length - self.cached
-
-
-def position_forwards(profile: Profile) -> int:
-    """All that a request evaluates; no scheduler changes it."""
-    progress, total = Progress("", profile), 0
-    while not progress.has_ended:
-        positions = progress.demand.positions
-        progress.serve(positions, 0)
-        total += positions
-    return total
 
 
 class Scheduler(Protocol):
@@ -176,10 +85,10 @@ class Trace:
 
 
 def simulate(
-    profiles: Sequence[Profile], scheduler: Scheduler, device: Device, budget: StepBudget, places: int
+    arrivals: Sequence[Arrival], scheduler: Scheduler, device: SimulatedDevice, budget: StepBudget, places: int
 ) -> Trace:
     """Run the requests, given in order of arrival, to their ends, at most ``places`` at a time."""
-    waiting = deque(Progress(str(i), profile) for i, profile in enumerate(profiles))
+    waiting = deque((arrival.at, Progress(str(i), arrival.profile)) for i, arrival in enumerate(arrivals))
     running: dict[str, Progress] = {}
     latencies: dict[str, float] = {}
     positions: list[int] = []
@@ -187,10 +96,10 @@ def simulate(
     now = 0.0
     while waiting or running:
         if not running:
-            now = max(now, waiting[0].profile.arrival)
+            now = max(now, waiting[0][0])
         for _ in range(scheduler.joining(len(running), places)):
-            if waiting and waiting[0].profile.arrival <= now:
-                joined = waiting.popleft()
+            if waiting and waiting[0][0] <= now:
+                _, joined = waiting.popleft()
                 joined.waited_since = len(positions)
                 running[joined.name] = joined
         planned = scheduler.plan(list(running.values()), budget)
@@ -201,7 +110,7 @@ def simulate(
             progress = running[rows.request_id]
             progress.serve(rows.positions, len(positions))
             if progress.has_ended:
-                latencies[progress.name] = now - progress.profile.arrival
+                latencies[progress.name] = now - arrivals[int(progress.name)].at
                 del running[progress.name]
     return Trace(latencies, tuple(positions), tuple(seconds), now)
 
@@ -233,26 +142,26 @@ LOADS = (Load("light", 0.2), Load("busy", 0.6), Load("full", 0.9), Load("full, w
 PLACES = 16
 
 
-def draw(load: Load, requests: int, device: Device, seed: int) -> list[Profile]:
+def draw(load: Load, requests: int, device: SimulatedDevice, seed: int) -> list[Arrival]:
     """The requests of a load in order of arrival; the same for the same seed."""
     random = np.random.default_rng(seed)
-    arrivals: list[float] = []
+    times: list[float] = []
     at = 0.0
-    while len(arrivals) < requests:
+    while len(times) < requests:
         at += random.exponential()
-        arrivals += [at] * (load.burst if random.random() < load.burst_share else 1)
-    drawn = [_profile(load, arrival, random) for arrival in arrivals[:requests]]
-    work = sum(position_forwards(profile) for profile in drawn) * device.per_position
-    scale = work / load.utilization / drawn[-1].arrival
-    return [replace(profile, arrival=profile.arrival * scale) for profile in drawn]
+        times += [at] * (load.burst if random.random() < load.burst_share else 1)
+    drawn = [Arrival(at, _profile(load, random)) for at in times[:requests]]
+    work = sum(position_forwards(arrival.profile) for arrival in drawn) * device.per_position_seconds
+    scale = work / load.utilization / drawn[-1].at
+    return [replace(arrival, at=arrival.at * scale) for arrival in drawn]
 
 
-def _profile(load: Load, arrival: float, random: np.random.Generator) -> Profile:
+def _profile(load: Load, random: np.random.Generator) -> Profile:
     prompt = min(load.max_prompt, 1 + int(load.prompt * random.lognormal()))
     canvases = int(random.integers(1, load.max_canvases + 1))
     steps = np.minimum(random.geometric(1 / load.steps, canvases), load.canvas_length)
     refresh_every = load.refresh_every if random.random() < load.approximate else None
-    return Profile(arrival, prompt, load.canvas_length, tuple(steps.tolist()), refresh_every)
+    return Profile(prompt, (load.canvas_length,) * canvases, tuple(steps.tolist()), refresh_every)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,15 +182,15 @@ class Outcome:
 
 def compare(load: Load, requests: int, seed: int) -> list[Outcome]:
     """One load under both schedulers."""
-    device = Device()
-    profiles = draw(load, requests, device, seed)
+    device = SimulatedDevice()
+    arrivals = draw(load, requests, device, seed)
     schedulers: tuple[Scheduler, ...] = (PhaseMixing(), ArrivalGrouping())
-    return [_outcome(load, by, profiles, simulate(profiles, by, device, StepBudget(), PLACES)) for by in schedulers]
+    return [_outcome(load, by, arrivals, simulate(arrivals, by, device, StepBudget(), PLACES)) for by in schedulers]
 
 
-def _outcome(load: Load, scheduler: Scheduler, profiles: Sequence[Profile], trace: Trace) -> Outcome:
+def _outcome(load: Load, scheduler: Scheduler, arrivals: Sequence[Arrival], trace: Trace) -> Outcome:
     latencies = list(trace.latencies.values())
-    span = trace.end - profiles[0].arrival
+    span = trace.end - arrivals[0].at
     return Outcome(
         load.name,
         scheduler.name,
@@ -289,7 +198,7 @@ def _outcome(load: Load, scheduler: Scheduler, profiles: Sequence[Profile], trac
         float(np.percentile(latencies, 99)),
         float(np.mean(trace.positions)),
         float(np.std(trace.positions) / np.mean(trace.positions)),
-        sum(profile.answer for profile in profiles) / span,
+        sum(arrival.profile.answer for arrival in arrivals) / span,
         sum(trace.seconds) / span,
     )
 

@@ -13,10 +13,6 @@ from dllm_worker.models.loading import LoadedModel, load_model, save_checkpoint
 
 VOCABULARY, MASK, EOS = 96, 0, 1
 
-# Networks this small lose by a second thread, and with one the rows of a product do not depend on their number.
-torch.set_num_threads(1)
-
-
 def tiny_config(**changes: Any) -> dict[str, Any]:
     """A ``config.json`` of three layers; blocks of 8, context of 256."""
     canvas = {"length": 8, "max_length": 256, "anchor": "zero", "context_attention": "block_causal"}

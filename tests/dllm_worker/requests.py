@@ -8,7 +8,8 @@ from dataclasses import replace
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from dllm_worker.engine import Engine, EngineLimits
+from dllm_worker.engine import Engine
+from dllm_worker.interface import EngineLimits
 from dllm_worker.models.loading import LoadedModel
 from dllm_worker.request import Commit, Draft, Event, Finish, Request, SamplingParameters
 from tests.dllm_worker.conftest import VOCABULARY

@@ -6,8 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dllm_worker.canvas import Canvas, Grid, canvas_end, first_start, grid_length, grid_of, last_start, total_length
-from dllm_worker.request import Request, SamplingParameters
+from dllm_worker.canvas import (
+    Canvas,
+    Grid,
+    canvas_end,
+    first_start,
+    grid_length,
+    grid_of,
+    last_start,
+    needs_refresh,
+    reuse_window,
+    total_length,
+)
+from dllm_worker.request import CacheParameters, Request, SamplingParameters
 from dllm_worker.spec import CanvasAnchor, ContextAttention, Conventions, ModelSpec
 
 MASK = 0
@@ -89,3 +100,18 @@ def test_a_step_bound_is_never_above_what_there_is_to_settle(quota: str, bound: 
     canvas = Canvas(0, 8, 16, opened=5)
     assert canvas.max_steps(Request("a", sampling=SamplingParameters(max_steps=99)), facts) == bound
     assert canvas.max_steps(Request("a", sampling=SamplingParameters(max_steps=3)), facts) == 3
+
+
+def test_a_cache_is_refreshed_at_first_and_after_its_steps() -> None:
+    canvas = Canvas(0, 8, 16, opened=8)
+    assert needs_refresh(canvas, CacheParameters("dual"))
+    canvas.refreshed, canvas.step = 0, 5
+    assert not needs_refresh(canvas, CacheParameters("dual"))
+    assert needs_refresh(canvas, CacheParameters("dual", refresh_every=5))
+
+
+def test_a_window_stays_within_the_sequence() -> None:
+    canvas = Canvas(0, 8, 16, opened=8)
+    assert reuse_window(canvas, CacheParameters("prefix"), 40) == (8, 40)
+    assert reuse_window(canvas, CacheParameters("dual"), 40) == (8, 16)
+    assert reuse_window(canvas, CacheParameters("vicinity", before=20, after=4), 18) == (0, 18)

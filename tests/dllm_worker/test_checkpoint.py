@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dllm_worker.canvas import Canvas
-from dllm_worker.checkpoint import Checkpoint, CheckpointError
+from dllm_worker.checkpoint import Checkpoint
 from dllm_worker.engine import Engine
+from dllm_worker.interface import CheckpointError
 from dllm_worker.models.loading import LoadedModel, load_model
 from dllm_worker.request import CacheParameters, Event, Finish, Request, SamplingParameters, Usage
 from dllm_worker.running import Replay
@@ -41,6 +42,32 @@ def interrupted(model: LoadedModel, request: Request, steps: list[int]) -> list[
         engine.resume(request, Checkpoint.from_bytes(checkpoint.to_bytes()))
     drain(engine, events)
     return events[request.id]
+
+
+def resumed(model: LoadedModel, request: Request, checkpoint: Checkpoint) -> list[Event]:
+    """The events of the request from ``checkpoint`` on, in another engine."""
+    engine, events = Engine(model), {request.id: list[Event]()}
+    engine.resume(request, engine.read_checkpoint(checkpoint.to_bytes()))
+    drain(engine, events)
+    return events[request.id]
+
+
+@QUICK
+@given(any_request("a"))
+def test_a_checkpoint_at_any_step_gives_what_comes_after_it(tiny_model: LoadedModel, request: Request) -> None:
+    """Taking one changes nothing, and no later step changes it."""
+    engine, events = Engine(tiny_model), {"a": list[Event]()}
+    engine.add(request)
+    taken = []
+    while engine.has_work:
+        events["a"] += engine.step()
+        taken.append((len(text(events["a"])), engine.checkpoint("a")))
+    assert events["a"] == run(tiny_model, [request])["a"]
+    for told, checkpoint in taken:
+        if checkpoint is not None:
+            rest = resumed(tiny_model, request, checkpoint)
+            assert text(rest) == text(events["a"])[told:]
+            assert finish(rest).reason == finish(events["a"]).reason
 
 
 @QUICK

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from dllm_worker.decoding.trace import StepTrace
-from dllm_worker.engine import Engine, EngineLimits
+from dllm_worker.engine import Engine
+from dllm_worker.interface import EngineLimits
 from dllm_worker.models.loading import LoadedModel, load_model
 from dllm_worker.request import Request, SamplingParameters
 from dllm_worker.shapes import ROW_TILE

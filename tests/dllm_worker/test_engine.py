@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dllm_worker.engine import Engine, EngineLimits
+from dllm_worker.engine import Engine
+from dllm_worker.interface import EngineLimits, EngineLoad
 from dllm_worker.models.loading import LoadedModel
 from dllm_worker.request import Commit, Draft, Finish, Request, RequestError, SamplingParameters
 from dllm_worker.sampling.samplers import SAMPLERS
@@ -175,3 +176,61 @@ def test_a_bidirectional_grid_keeps_its_givens_alone_and_in_a_mix(
         answer = text(together[request.id])
         assert all(cell in (None, token) for cell, token in zip(board, answer, strict=True))
         assert run(grid_model, [request])[request.id] == together[request.id]
+
+
+def test_a_request_that_waits_to_go_on_leaves_with_its_checkpoint(tiny_model: LoadedModel) -> None:
+    engine = Engine(tiny_model, EngineLimits(max_running=1))
+    request = Request("a", (5,) * 8, max_tokens=24, sampling=SamplingParameters(threshold=1.0))
+    engine.add(request)
+    for _ in range(5):
+        engine.step()
+    running = engine.checkpoint("a")
+    engine.add(replace(request, id="urgent", priority=1))
+    engine.step()
+    assert not engine.admitted("a")
+    assert engine.checkpoint("a") is None
+    parked = engine.park("a")
+    assert parked is not None
+    assert running is not None
+    assert parked.to_bytes() == running.to_bytes()
+    assert engine.park("a") is None
+    assert engine.stats().waiting == 0
+
+
+def test_what_is_not_in_mid_canvas_concludes_at_once(tiny_model: LoadedModel) -> None:
+    engine = Engine(tiny_model, EngineLimits(max_running=1))
+    request = Request("runs", (5,) * 8, max_tokens=24, sampling=SamplingParameters(threshold=1.0, eos="ignore"))
+    engine.add(request)
+    engine.add(replace(request, id="waits"))
+    waits = engine.conclude("waits")
+    assert waits is not None
+    assert (waits.reason, waits.usage.denoising_steps) == ("deadline", 0)
+    told: list[int] = []
+    while not engine.at_boundary("runs"):
+        told += text(engine.step())
+    finish = engine.conclude("runs")
+    assert finish is not None
+    assert (finish.reason, finish.usage.completion_tokens, len(told)) == ("deadline", 8, 8)
+    assert engine.conclude("unknown") is None
+    assert not engine.has_work
+    engine.check_integrity()
+
+
+def test_the_load_is_what_runs_and_waits(tiny_model: LoadedModel) -> None:
+    engine = Engine(tiny_model, EngineLimits(max_running=1, position_budget=64, refresh_budget=16))
+    assert engine.load() == EngineLoad(1, 0, (0,) * 8, ())
+    request = Request("a", (5,) * 40, max_tokens=16, sampling=SamplingParameters("low_confidence", max_steps=4))
+    engine.add(request)
+    alone = engine.load()
+    engine.add(replace(request, id="b"))
+    both = engine.load()
+    assert alone.free_places == both.free_places == 0
+    assert both.backlog == 2 * alone.backlog >= 2 * (40 + 8 * 8)
+    assert (alone.refresh_due[:3], both.refresh_due[:5]) == ((16, 16, 8), (16,) * 5)
+    engine.step()
+    assert engine.load().backlog < both.backlog
+    while engine.has_work:
+        engine.step()
+    idle = engine.load()
+    assert (idle.free_places, idle.backlog, idle.refresh_due) == (1, 0, (0,) * 8)
+    assert len(idle.prefixes) >= 1

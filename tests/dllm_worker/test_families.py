@@ -10,14 +10,15 @@ from typing import get_args
 import pytest
 
 from dllm_worker.capabilities import refusal
-from dllm_worker.engine import EngineLimits
+from dllm_worker.engine import Engine
+from dllm_worker.interface import EngineLimits
 from dllm_worker.models.loading import LoadedModel, load_model
 from dllm_worker.request import Algorithm, CacheParameters, Commit, Draft, Event, Finish, Request, SamplingParameters
 from dllm_worker.sampling.samplers import SAMPLERS
 from dllm_worker.spec import ModelSpec
 from tests.dllm_worker.models import families
-from tests.dllm_worker.requests import finish, in_any_company, run, text
-from tests.dllm_worker.test_checkpoint import interrupted
+from tests.dllm_worker.requests import drain, finish, in_any_company, run, text
+from tests.dllm_worker.test_checkpoint import interrupted, resumed
 
 PROMPT = tuple(range(3, 24))
 TEMPLATE = (None, None, 7, None, 8, 9, None)
@@ -73,6 +74,53 @@ def test_an_interrupted_request_ends_as_an_uninterrupted_one(
         pieces = interrupted(model, request, steps)
         assert text(pieces) == text(together[request.id]), request.id
         assert finish(pieces).reason == finish(together[request.id]).reason
+
+
+def test_a_checkpoint_goes_on_from_any_step_while_the_request_runs_on(
+    model: LoadedModel, together: dict[str, list[Event]]
+) -> None:
+    for i, request in enumerate(requests(model.spec)):
+        engine, events = Engine(model), {request.id: list[Event]()}
+        engine.add(request)
+        for _ in range(1 + i % 5):
+            events[request.id] += engine.step()
+        checkpoint = engine.checkpoint(request.id)
+        told = text(events[request.id])
+        drain(engine, events)
+        assert text(events[request.id]) == text(together[request.id]), request.id
+        if checkpoint is not None:
+            rest = resumed(model, request, checkpoint)
+            assert told + text(rest) == text(together[request.id]), request.id
+            assert finish(rest).reason == finish(together[request.id]).reason
+
+
+def test_a_request_that_concludes_ends_with_the_canvas_it_has(model: LoadedModel) -> None:
+    for i, request in enumerate(requests(model.spec)):
+        engine, events = Engine(model), {request.id: list[Event]()}
+        engine.add(request)
+        for _ in range(1 + i % 4):
+            events[request.id] += engine.step()
+        if not engine.has_work:
+            continue
+        steps, told, seen = engine.steps_taken(request.id), text(events[request.id]), len(events[request.id])
+        at_once = engine.conclude(request.id)
+        events[request.id] += [] if at_once is None else [at_once]
+        drain(engine, events)
+        answer, last = text(events[request.id]), finish(events[request.id])
+        assert last.reason == "deadline", request.id
+        assert last.usage.denoising_steps <= steps + 1
+        assert answer[: len(told)] == told
+        shown = [event for event in events[request.id][seen:] if isinstance(event, Draft)]
+        assert (not shown) == (at_once is not None), request.id
+        if request.sampling.algorithm != "linear_speculation":
+            assert whole_or_ended(answer, shown), request.id
+
+
+def whole_or_ended(answer: list[int], shown: list[Draft]) -> bool:
+    """Whether ``answer`` reaches the end of the canvases that were ``shown`` last, or an end of sequence there."""
+    cells = {draft.start + i: token for draft in shown for i, token in enumerate(draft.tokens)}
+    unmasked = all(draft.masked == 0 for draft in shown)
+    return unmasked and (not cells or cells.get(len(answer), families.EOS) == families.EOS)
 
 
 def test_the_answer_is_whole(model: LoadedModel, together: dict[str, list[Event]]) -> None:

@@ -14,7 +14,8 @@ from statistics import fmean
 from dllm_worker.embedded.sudoku.puzzles import Puzzle, puzzles_with
 from dllm_worker.embedded.sudoku.solver import CELLS, Grid
 from dllm_worker.embedded.sudoku.vocabulary import grid_of, template_of
-from dllm_worker.engine import Engine, EngineLimits
+from dllm_worker.engine import Engine
+from dllm_worker.interface import EngineLimits
 from dllm_worker.models.loading import LoadedModel
 from dllm_worker.request import Commit, Finish, Request, SamplingParameters, Usage
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from dllm_worker.engine import Engine, EngineLimits
+from dllm_worker.engine import Engine
+from dllm_worker.interface import EngineLimits
 from dllm_worker.models.checkpoint import resolve_checkpoint
 from dllm_worker.models.loading import LoadedModel, load_model
 from dllm_worker.request import Commit, Draft, Event, Finish, Request, SamplingParameters

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dllm_worker.engine import Engine, EngineLimits
+from dllm_worker.engine import Engine
+from dllm_worker.interface import EngineLimits
 from dllm_worker.models.loading import LoadedModel
 from dllm_worker.request import Event, Finish, Request, SamplingParameters
 from tests.dllm_worker.requests import QUICK, any_request, drain, finish, mixes, run, text

@@ -9,85 +9,61 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dllm_worker.scheduling.planner import StepBudget, StepKind
+from dllm_worker.scheduling.planner import StepBudget
 from dllm_worker.scheduling.simulator import (
     LOADS,
     PLACES,
+    Arrival,
     ArrivalGrouping,
-    Device,
     Load,
     PhaseMixing,
-    Profile,
-    Progress,
     Scheduler,
     compare,
     draw,
     main,
-    position_forwards,
     simulate,
 )
+from dllm_worker.simulated.device import SimulatedDevice
+from dllm_worker.simulated.profile import Profile, position_forwards
 
-CLOCKWORK = Device(floor=1.0, per_position=0.0, per_segment=0.0)
+CLOCKWORK = SimulatedDevice(floor_seconds=1.0, per_position_seconds=0.0, per_segment_seconds=0.0)
 BOTH: tuple[Scheduler, ...] = (PhaseMixing(), ArrivalGrouping())
 
 
-def latencies(profiles: list[Profile], scheduler: Scheduler, places: int = 8) -> list[float]:
-    trace = simulate(profiles, scheduler, CLOCKWORK, StepBudget(1024, 1024), places)
-    return [trace.latencies[str(i)] for i in range(len(profiles))]
+def latencies(arrivals: list[Arrival], scheduler: Scheduler, places: int = 8) -> list[float]:
+    trace = simulate(arrivals, scheduler, CLOCKWORK, StepBudget(1024, 1024), places)
+    return [trace.latencies[str(i)] for i in range(len(arrivals))]
 
 
-def kinds(profile: Profile) -> list[tuple[StepKind, int]]:
-    progress, passes = Progress("a", profile), []
-    while not progress.has_ended:
-        passes.append((progress.kind, progress.demand.positions))
-        progress.serve(progress.demand.positions, 1)
-    return passes
-
-
-def test_a_pass_costs_its_arithmetic_or_the_weights_and_its_segments() -> None:
-    device = Device(floor=5.0, per_position=0.1, per_segment=0.25)
-    assert device.seconds(10, 1) == 5.25
-    assert device.seconds(100, 4) == 11.0
-
-
-def test_an_exact_cache_is_prefilled_once_and_canvases_but_the_last_are_committed() -> None:
-    profile = Profile(0.0, prompt=50, canvas_length=32, steps=(2, 1))
-    prefill, reuse, commit = (StepKind.PREFILL, 50), (StepKind.REUSE, 32), (StepKind.COMMIT, 32)
-    assert kinds(profile) == [prefill, reuse, reuse, commit, reuse]
-    assert position_forwards(profile) == 50 + 4 * 32
-
-
-def test_an_approximate_cache_is_refreshed_as_it_opens_a_canvas_and_every_few_steps() -> None:
-    profile = Profile(0.0, prompt=50, canvas_length=32, steps=(4, 1), refresh_every=3)
-    refresh, reuse = (StepKind.REFRESH, 114), (StepKind.REUSE, 32)
-    assert kinds(profile) == [refresh, reuse, reuse, refresh, refresh]
+def arrival(at: float, prompt: int, canvas_length: int, steps: tuple[int, ...], every: int | None = None) -> Arrival:
+    return Arrival(at, Profile(prompt, (canvas_length,) * len(steps), steps, every))
 
 
 def test_a_group_holds_back_who_comes_later() -> None:
-    long, late = Profile(0.0, 32, 32, (3,)), Profile(0.5, 32, 32, (1,))
+    long, late = arrival(0.0, 32, 32, (3,)), arrival(0.5, 32, 32, (1,))
     assert latencies([long, late], PhaseMixing()) == [4.0, 2.5]
     assert latencies([long, late], ArrivalGrouping()) == [4.0, 5.5]
 
 
 def test_a_group_runs_in_lockstep() -> None:
-    early, slow = Profile(0.0, 32, 32, (1, 1)), Profile(0.0, 32, 32, (3, 1))
+    early, slow = arrival(0.0, 32, 32, (1, 1)), arrival(0.0, 32, 32, (3, 1))
     assert latencies([early, slow], PhaseMixing()) == [4.0, 6.0]
     assert latencies([early, slow], ArrivalGrouping()) == [6.0, 6.0]
 
 
 @pytest.mark.parametrize("scheduler", BOTH, ids=lambda scheduler: scheduler.name)
 def test_places_bound_who_runs_together(scheduler: Scheduler) -> None:
-    assert latencies([Profile(0.0, 32, 32, (2,))] * 3, scheduler, places=1) == [3.0, 6.0, 9.0]
+    assert latencies([arrival(0.0, 32, 32, (2,))] * 3, scheduler, places=1) == [3.0, 6.0, 9.0]
 
 
-profiles = st.lists(
+arrivals = st.lists(
     st.builds(
-        Profile,
-        arrival=st.floats(0, 1),
+        arrival,
+        at=st.floats(0, 1),
         prompt=st.integers(1, 1500),
         canvas_length=st.sampled_from([32, 256]),
         steps=st.lists(st.integers(1, 5), min_size=1, max_size=3).map(tuple),
-        refresh_every=st.none() | st.integers(1, 4),
+        every=st.none() | st.integers(1, 4),
     ),
     min_size=1,
     max_size=8,
@@ -95,48 +71,48 @@ profiles = st.lists(
 
 
 @settings(max_examples=40, deadline=None)
-@given(profiles, st.integers(1, 4), st.sampled_from(BOTH))
+@given(arrivals, st.integers(1, 4), st.sampled_from(BOTH))
 def test_a_scheduler_changes_when_rows_are_evaluated_and_not_which(
-    drawn: list[Profile], places: int, scheduler: Scheduler
+    drawn: list[Arrival], places: int, scheduler: Scheduler
 ) -> None:
-    ordered = sorted(drawn, key=lambda profile: profile.arrival)
-    device = Device()
+    ordered = sorted(drawn, key=lambda arrival: arrival.at)
+    device = SimulatedDevice()
     trace = simulate(ordered, scheduler, device, StepBudget(256), places)
-    assert sum(trace.positions) == sum(position_forwards(profile) for profile in ordered)
+    assert sum(trace.positions) == sum(position_forwards(arrival.profile) for arrival in ordered)
     assert len(trace.latencies) == len(ordered)
-    for i, profile in enumerate(ordered):
-        assert trace.latencies[str(i)] >= position_forwards(profile) * device.per_position
-    ends = [profile.arrival + trace.latencies[str(i)] for i, profile in enumerate(ordered)]
+    for i, arrival in enumerate(ordered):
+        assert trace.latencies[str(i)] >= position_forwards(arrival.profile) * device.per_position_seconds
+    ends = [arrival.at + trace.latencies[str(i)] for i, arrival in enumerate(ordered)]
     assert trace.end == pytest.approx(max(ends))
 
 
 def test_a_load_is_drawn_from_its_seed() -> None:
-    load, device = LOADS[0], Device()
+    load, device = LOADS[0], SimulatedDevice()
     drawn = draw(load, 100, device, seed=3)
     assert drawn == draw(load, 100, device, seed=3)
     assert drawn != draw(load, 100, device, seed=4)
-    work = sum(position_forwards(profile) for profile in drawn) * device.per_position
-    assert work / drawn[-1].arrival == pytest.approx(load.utilization)
-    assert {profile.refresh_every for profile in drawn} == {None, load.refresh_every}
-    assert all(1 <= step <= load.canvas_length for profile in drawn for step in profile.steps)
-    assert len({step for profile in drawn for step in profile.steps}) > 10
+    work = sum(position_forwards(arrival.profile) for arrival in drawn) * device.per_position_seconds
+    assert work / drawn[-1].at == pytest.approx(load.utilization)
+    assert {arrival.profile.refresh_every for arrival in drawn} == {None, load.refresh_every}
+    assert all(1 <= step <= load.canvas_length for arrival in drawn for step in arrival.profile.steps)
+    assert len({step for arrival in drawn for step in arrival.profile.steps}) > 10
 
 
 def test_bursts_arrive_at_once() -> None:
-    drawn = draw(replace(LOADS[0], burst_share=1.0, burst=5), 20, Device(), seed=0)
-    assert len({profile.arrival for profile in drawn}) == 4
-    alone = draw(replace(LOADS[0], burst_share=0.0), 20, Device(), seed=0)
-    assert len({profile.arrival for profile in alone}) == 20
+    drawn = draw(replace(LOADS[0], burst_share=1.0, burst=5), 20, SimulatedDevice(), seed=0)
+    assert len({arrival.at for arrival in drawn}) == 4
+    alone = draw(replace(LOADS[0], burst_share=0.0), 20, SimulatedDevice(), seed=0)
+    assert len({arrival.at for arrival in alone}) == 20
 
 
 @pytest.mark.parametrize("load", LOADS[:3], ids=lambda load: load.name)
 def test_the_planner_swings_less_and_its_tail_is_shorter(load: Load) -> None:
     tails: dict[str, list[float]] = {scheduler.name: [] for scheduler in BOTH}
     for seed in range(4):
-        drawn = draw(load, 250, Device(), seed)
+        drawn = draw(load, 250, SimulatedDevice(), seed)
         swings = []
         for scheduler in BOTH:
-            trace = simulate(drawn, scheduler, Device(), StepBudget(), PLACES)
+            trace = simulate(drawn, scheduler, SimulatedDevice(), StepBudget(), PLACES)
             tails[scheduler.name] += trace.latencies.values()
             swings.append(np.std(trace.positions) / np.mean(trace.positions))
         assert swings[0] < 0.95 * swings[1]
