@@ -5,13 +5,15 @@
 ``redis+cluster://``, ``rediss+cluster://``     ``[user:password@]host[:port],...``
 
 The schemes with two s speak TLS, with the sentinels, too. The credentials are those of the servers with the data.
+After a ``?`` they take the paths of files: ``ca=`` whom to trust instead of the system's authorities, and ``cert=``
+with ``key=`` what to show for oneself.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 Topology = Literal["single", "sentinel", "cluster"]
 
@@ -21,7 +23,10 @@ _DEFAULT_PORTS: dict[Topology, int] = {"single": 6379, "sentinel": 26379, "clust
 
 @dataclass(frozen=True, slots=True)
 class StateAddress:
-    """A parsed URL. ``hosts`` are the server, the sentinels, or some nodes of the cluster."""
+    """A parsed URL. ``hosts`` are the server, the sentinels, or some nodes of the cluster.
+
+    ``ca``, ``certificate`` and ``private_key`` are paths of PEM files.
+    """
 
     topology: Topology
     tls: bool
@@ -30,6 +35,9 @@ class StateAddress:
     password: str | None = None
     primary: str = ""
     database: int = 0
+    ca: str | None = None
+    certificate: str | None = None
+    private_key: str | None = None
 
     @classmethod
     def parse(cls, url: str) -> Self:
@@ -39,10 +47,12 @@ class StateAddress:
         topology = _TOPOLOGIES.get(kind)
         if protocol not in {"redis", "rediss"} or topology is None or not rest:
             raise ValueError("expected embedded, or a redis, rediss, redis+sentinel or redis+cluster URL")
+        rest, _, query = rest.partition("?")
         authority, _, path = rest.partition("/")
         credentials, _, hosts = authority.rpartition("@")
         username, _, password = credentials.partition(":")
         primary, database = _split_path(topology, path)
+        files = _split_query(query, tls=protocol == "rediss")
         return cls(
             topology=topology,
             tls=protocol == "rediss",
@@ -51,15 +61,19 @@ class StateAddress:
             password=unquote(password) or None,
             primary=primary,
             database=database,
+            ca=files.get("ca"),
+            certificate=files.get("cert"),
+            private_key=files.get("key"),
         )
 
 
 def redact(url: str) -> str:
     """``url`` as it may be shown: with its password, if any, replaced."""
     scheme, separator, rest = url.partition("://")
-    credentials, at, place = rest.rpartition("@")
+    address, mark, query = rest.partition("?")
+    credentials, at, place = address.rpartition("@")
     username, colon, _ = credentials.partition(":")
-    return f"{scheme}{separator}{username}:***{at}{place}" if colon else url
+    return f"{scheme}{separator}{username}:***{at}{place}{mark}{query}" if colon else url
 
 
 def _split_hosts(topology: Topology, hosts: str) -> tuple[tuple[str, int], ...]:
@@ -93,3 +107,15 @@ def _split_path(topology: Topology, path: str) -> tuple[str, int]:
     if database and not database.isdecimal():
         raise ValueError("the database is a number")
     return primary, int(database or 0)
+
+
+def _split_query(query: str, *, tls: bool) -> dict[str, str]:
+    """Paths by their names."""
+    files = dict(parse_qsl(query, keep_blank_values=True))
+    if not tls and query:
+        raise ValueError("certificates need a rediss URL")
+    if not files.keys() <= {"ca", "cert", "key"} or not all(files.values()) or (query and not files):
+        raise ValueError("after the ? a URL has ca, cert and key, each with a path")
+    if ("cert" in files) != ("key" in files):
+        raise ValueError("cert and key go together")
+    return files

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 
 from redis.asyncio import Redis
@@ -11,35 +12,65 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import ConstantBackoff
 
 from deployments.state.address import StateAddress
+from deployments.state.bounds import Bounds
+from deployments.state.client import CallSettings, Client, Clients, ClientSettings
 from deployments.state.redis import RedisStore
 from deployments.state.store import RequestStore
 
-TIMEOUT_SECONDS = 0.5
-"""For a connection, and for an answer. The client library's own settings may hold a call for 50 s."""
 
-RETRIES = 1
-RETRY_WAIT_SECONDS = 0.02
+def connect(
+    url: str, ttl_seconds: int, bounds: Bounds | None = None, settings: ClientSettings | None = None
+) -> RequestStore:
+    """The store at ``url`` (:mod:`deployments.state.address`). Connections are made when they are needed.
 
-
-def connect(url: str, ttl_seconds: int) -> RequestStore:
-    """The store at ``url`` (:mod:`deployments.state.address`). Connections are made when they are needed."""
+    Raises :class:`ValueError` for a URL, or certificates, that cannot be used.
+    """
     address = StateAddress.parse(url)
-    transport = _transport(address)
-    settings = transport | {"username": address.username, "password": address.password, "db": address.database}
+    _check_certificates(address)
+    settings = settings or ClientSettings()
+    clients = Clients(*(_client(address, each) for each in (settings.admission, settings.state, settings.followers)))
+    return RedisStore(clients, ttl_seconds, bounds or Bounds())
+
+
+def _client(address: StateAddress, settings: CallSettings) -> Client:
+    transport = _transport(address, settings)
+    options = transport | {"username": address.username, "password": address.password, "db": address.database}
     if address.topology == "cluster":
         nodes = [ClusterNode(host, port) for host, port in address.hosts]
-        return RedisStore(RedisCluster(startup_nodes=nodes, **settings), ttl_seconds)
+        return Client(RedisCluster(startup_nodes=nodes, **options), settings)
     if address.topology == "sentinel":
-        sentinel = Sentinel(address.hosts, sentinel_kwargs=transport, **settings)  # type: ignore[no-untyped-call]
-        return RedisStore(sentinel.master_for(address.primary), ttl_seconds, sentinel.sentinels)
+        sentinel = Sentinel(address.hosts, sentinel_kwargs=transport, **options)  # type: ignore[no-untyped-call]
+        return Client(sentinel.master_for(address.primary), settings, sentinel.sentinels)
     ((host, port),) = address.hosts
-    return RedisStore(Redis(host=host, port=port, **settings), ttl_seconds)
+    return Client(Redis(host=host, port=port, **options), settings)
 
 
-def _transport(address: StateAddress) -> dict[str, Any]:
+def _transport(address: StateAddress, settings: CallSettings) -> dict[str, Any]:
+    """What every connection is made with. It sends nothing but what was asked for, and what names its user."""
+    tls = {
+        "ssl_ca_certs": address.ca,
+        "ssl_certfile": address.certificate,
+        "ssl_keyfile": address.private_key,
+        "ssl_min_version": ssl.TLSVersion.TLSv1_2,
+    }
     return {
         "ssl": address.tls,
-        "socket_timeout": TIMEOUT_SECONDS,
-        "socket_connect_timeout": TIMEOUT_SECONDS,
-        "retry": Retry(ConstantBackoff(RETRY_WAIT_SECONDS), RETRIES),
-    }
+        "socket_timeout": settings.timeout_seconds,
+        "socket_connect_timeout": settings.timeout_seconds,
+        "retry": Retry(ConstantBackoff(settings.retry_wait_seconds), settings.retries),
+        "max_connections": settings.places,
+        "protocol": 2,
+        "driver_info": None,
+    } | (tls if address.tls else {})
+
+
+def _check_certificates(address: StateAddress) -> None:
+    """Find now what would be wrong with each connection later."""
+    if not address.tls:
+        return
+    try:
+        context = ssl.create_default_context(cafile=address.ca)
+        if address.certificate is not None:
+            context.load_cert_chain(address.certificate, address.private_key)
+    except OSError as error:
+        raise ValueError(f"the certificates of the state's URL cannot be used: {error}") from None

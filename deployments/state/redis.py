@@ -1,105 +1,165 @@
-"""Request records on a server that speaks the Redis protocol."""
+"""Request state on a server that speaks the Redis protocol."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import json
+import logging
+from collections.abc import Awaitable
+from dataclasses import asdict, replace
 from itertools import chain
 from typing import Any
 
-from redis.asyncio import Redis
-from redis.asyncio.cluster import RedisCluster
-from redis.exceptions import RedisError
-
 from deployments.state import scripts
-from deployments.state.record import (
-    TOKEN_BYTES,
-    RequestRecord,
-    Status,
-    decode,
-    encode,
-    encode_fields,
-    given,
-    pack_tokens,
-    unpack_tokens,
+from deployments.state.bounds import Bounds
+from deployments.state.client import Argument, Clients, wait_for_entry
+from deployments.state.inbox import Inbox
+from deployments.state.keys import RequestKeys, claim_key
+from deployments.state.leases import LeaseIndex
+from deployments.state.record import TERMINAL, RequestRecord, decode, encode, encode_fields, fields_of
+from deployments.state.store import (
+    Change,
+    Claim,
+    Ended,
+    Fenced,
+    LogFull,
+    Missing,
+    RequestKey,
+    StateError,
+    StateUnavailable,
+    Unfinished,
 )
-from deployments.state.store import StateError, StateUnavailable
 
-MAX_IN_FLIGHT = 64
-"""Calls at one time; the others wait, where the client library would refuse a 101st connection."""
+logger = logging.getLogger(__name__)
 
-_REFUSALS = {
-    "missing": "there is no such record",
-    "taken": "the id is taken",
-    "gap": "the tokens leave a gap after what is committed",
-    "conflict": "the tokens differ from what is committed",
+_REFUSALS: dict[str, tuple[type[StateError], str]] = {
+    "taken": (StateError, "the id is taken"),
+    "missing": (Missing, "there is no such record"),
+    "fenced": (Fenced, "another gateway has the lease"),
+    "ended": (Ended, "the request has ended"),
+    "gap": (StateError, "the entries leave a gap after the log"),
+    "conflict": (StateError, "the entries differ from those in the log"),
+    "full": (LogFull, "the log is full"),
 }
 
 
 class RedisStore:
-    """A :class:`deployments.state.store.RequestStore` whose records expire ``ttl_seconds`` after their last change.
+    """A :class:`deployments.state.store.RequestStore` whose requests expire ``ttl_seconds`` after their last write."""
 
-    Each call is one script, sent whole: servers that forbid ``SCRIPT LOAD`` or lose their scripts at failover need no
-    second way.
-    """
+    def __init__(self, clients: Clients, ttl_seconds: int, bounds: Bounds) -> None:
+        self._clients, self._ttl, self._bounds = clients, ttl_seconds, bounds
+        self._leases = LeaseIndex(clients.admission, clients.state)
+        self._inbox = Inbox(clients, bounds.inbox_messages)
 
-    def __init__(self, client: Redis | RedisCluster, ttl_seconds: int, companions: Sequence[Redis] = ()) -> None:
-        """``companions`` are clients that ``client`` uses, and that end with it."""
-        self._client, self._companions = client, companions
-        self._ttl = str(ttl_seconds)
-        self._places = asyncio.Semaphore(MAX_IN_FLIGHT)
-
-    async def create(self, record: RequestRecord) -> None:
-        tokens = pack_tokens(record.committed_tokens)
-        await self._write(scripts.CREATE, record.tenant, record.id, tokens, *_flatten(encode(record)))
-
-    async def append_tokens(self, tenant: str, id: str, start: int, tokens: Sequence[int]) -> None:
-        await self._write(scripts.APPEND, tenant, id, str(start * TOKEN_BYTES), pack_tokens(tokens))
-
-    async def update(
-        self,
-        tenant: str,
-        id: str,
-        *,
-        now: float,
-        status: Status | None = None,
-        finish_reason: str | None = None,
-        usage: Mapping[str, Any] | None = None,
-        error_code: str | None = None,
+    async def create(
+        self, record: RequestRecord, *, plan: bytes | None = None, lease_until: float | None = None
     ) -> None:
-        changes = given(status=status, finish_reason=finish_reason, usage=usage, error_code=error_code)
-        await self._write(scripts.UPDATE, tenant, id, *_flatten(encode_fields({**changes, "updated_at": now})))
+        new = replace(record, lease_until=lease_until or 0.0, entries=0, log_bytes=0)
+        await self._leases.announce(record.key, new.lease_until)
+        arguments: tuple[Argument, ...] = (self._ttl, plan or b"", *_flatten(encode(new)))
+        _check(record.id, await self._clients.admission.run(scripts.CREATE, RequestKeys.of(record.key), *arguments))
 
-    async def get(self, tenant: str, id: str) -> RequestRecord | None:
-        flat, tokens = await self._run(scripts.READ, tenant, id)
-        if not flat:
+    async def write(self, key: RequestKey, epoch: int, change: Change) -> None:
+        checkpoint, ends = change.checkpoint or b"", change.status in TERMINAL
+        if len(checkpoint) > self._bounds.checkpoint_bytes:
+            raise LogFull(f"{key.id}: the checkpoint has {len(checkpoint)} bytes")
+        fields = _flatten(encode_fields(fields_of(change)))
+        head = (self._ttl, epoch, change.after, checkpoint, self._bounds.log_entries, self._bounds.log_bytes, int(ends))
+        arguments: tuple[Argument, ...] = (*head, len(fields), *fields, *change.entries)
+        _check(key.id, await self._clients.state.run(scripts.WRITE, RequestKeys.of(key), *arguments))
+        if ends:
+            await _attempt(self._leases.drop(key))
+        elif change.lease_until is not None:
+            await _attempt(self._leases.enter(key, change.lease_until))
+
+    async def get(self, key: RequestKey) -> RequestRecord | None:
+        fields = await self._clients.state.call("HGETALL", RequestKeys.of(key).record)
+        return _record(fields) if fields else None
+
+    async def entries(self, key: RequestKey, after: int = 0, wait_seconds: float = 0.0) -> tuple[bytes, ...]:
+        log = RequestKeys.of(key).log
+        found = await self._log(log, after)
+        if found or wait_seconds <= 0:
+            return found
+        await wait_for_entry(self._clients.followers, log, f"{after}-0", wait_seconds)
+        return await self._log(log, after)
+
+    async def delete(self, key: RequestKey) -> bool:
+        existed = await self._clients.state.run(scripts.DELETE, RequestKeys.of(key))
+        await _attempt(self._leases.drop(key))
+        return bool(existed)
+
+    async def expired(self, now: float, limit: int) -> tuple[RequestKey, ...]:
+        while True:
+            hints = await self._leases.before(now, limit)
+            ends = await asyncio.gather(*(self._lease_end(key) for key, _ in hints))
+            wrong = [(key, seen, end) for (key, seen), end in zip(hints, ends, strict=True) if end != seen]
+            if not wrong:
+                return tuple(key for key, _ in hints)
+            for key, seen, end in wrong:
+                await self._leases.correct(key, seen, end)
+
+    async def acquire(self, key: RequestKey, owner: str, now: float, lease_until: float) -> Unfinished | None:
+        arguments = (self._ttl, json.dumps(owner), now, json.dumps(lease_until))
+        found = await self._clients.state.run(scripts.ACQUIRE, RequestKeys.of(key), *arguments)
+        if found is None:
             return None
-        hash_fields = {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
-        return decode(hash_fields, unpack_tokens(tokens or b""))
+        flat, plan, checkpoint, log = found
+        record = _record(dict(zip(flat[::2], flat[1::2], strict=True)))
+        await _attempt(self._leases.enter(key, lease_until))
+        return Unfinished(record, plan or b"", checkpoint, tuple(log))
+
+    async def claim(self, tenant: str, token: str, claim: Claim) -> Claim:
+        value = json.dumps(asdict(claim))
+        held = await self._clients.admission.run(scripts.CLAIM, [claim_key(tenant, token)], self._ttl, value)
+        return Claim(**json.loads(held))
+
+    async def send(self, owner: str, message: str) -> None:
+        await self._inbox.send(owner, message)
+
+    async def receive(self, owner: str, wait_seconds: float) -> tuple[str, ...]:
+        return await self._inbox.receive(owner, wait_seconds)
 
     async def ping(self) -> bool:
         try:
-            return bool(await self._client.ping())
-        except (RedisError, OSError):
+            return bool(await self._clients.state.call("PING"))
+        except StateUnavailable:
             return False
 
     async def close(self) -> None:
-        for client in (self._client, *self._companions):
-            await client.aclose()
+        await self._clients.close()
 
-    async def _write(self, script: str, tenant: str, id: str, *arguments: str | bytes) -> None:
-        answer = (await self._run(script, tenant, id, self._ttl, *arguments)).decode()
-        if answer != "ok":
-            raise StateError(f"{id}: {_REFUSALS[answer]}")
+    async def _log(self, log: str, after: int) -> tuple[bytes, ...]:
+        found = await self._clients.state.call("XRANGE", log, f"{after + 1}-0", "+")
+        return tuple(fields[b"entry"] for _, fields in found)
 
-    async def _run(self, script: str, tenant: str, id: str, *arguments: str | bytes) -> Any:
-        slot = f"dllm:{{{tenant}:{id}}}"
-        async with self._places:
-            try:
-                return await self._client.eval(script, 2, f"{slot}:record", f"{slot}:tokens", *arguments)
-            except (RedisError, OSError) as error:
-                raise StateUnavailable(f"the state store does not answer: {type(error).__name__}") from error
+    async def _lease_end(self, key: RequestKey) -> float | None:
+        """When the lease of a request ends; ``None`` when the request has ended or is gone."""
+        values = await self._clients.state.call("HMGET", RequestKeys.of(key).record, "status", "lease_until")
+        if None in values:
+            return None
+        status, end = (json.loads(value) for value in values)
+        return None if status in TERMINAL else float(end)
 
 
-def _flatten(hash_fields: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(chain.from_iterable(hash_fields.items()))
+def _record(fields: dict[bytes, bytes]) -> RequestRecord:
+    return decode({name.decode(): value for name, value in fields.items()})
+
+
+def _flatten(fields: dict[str, str]) -> tuple[str, ...]:
+    return tuple(chain.from_iterable(fields.items()))
+
+
+def _check(id: str, answer: bytes) -> None:
+    """Raise what the answer of a script says."""
+    if answer != b"ok":
+        kind, reason = _REFUSALS[answer.decode()]
+        raise kind(f"{id}: {reason}")
+
+
+async def _attempt(hint: Awaitable[Any]) -> None:
+    """Carry out a change of the index, which may fail: what holds is in the record, and readers mend the index."""
+    try:
+        await hint
+    except StateUnavailable as error:
+        logger.warning("the index of leases lags behind: %s", error)

@@ -8,7 +8,7 @@ from deployments.state.record import RequestRecord
 
 
 def fresh_record() -> RequestRecord:
-    """A queued request under an id of its own."""
+    """A queued request of the gateway ``one`` under an id of its own."""
     return RequestRecord(
         id=f"req_{uuid4().hex}",
         tenant="acme",
@@ -17,4 +17,5 @@ def fresh_record() -> RequestRecord:
         parameters={"max_tokens": 8, "stop": ["\n"], "diffusion": {"max_steps": None}},
         created_at=10.25,
         updated_at=10.25,
+        owner="one",
     )

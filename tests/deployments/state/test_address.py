@@ -13,6 +13,10 @@ ACCEPTED = {
         "sentinel", False, (("a", 26379), ("b", 1)), primary="main", database=2
     ),
     "rediss+cluster://u:p@a:1,b:2": StateAddress("cluster", True, (("a", 1), ("b", 2)), "u", "p"),
+    "rediss://host/1?ca=/etc/ca%20.pem": StateAddress("single", True, (("host", 6379),), database=1, ca="/etc/ca .pem"),
+    "rediss+sentinel://a/main?cert=c.pem&key=k.pem": StateAddress(
+        "sentinel", True, (("a", 26379),), primary="main", certificate="c.pem", private_key="k.pem"
+    ),
 }
 
 REFUSED = {
@@ -23,7 +27,12 @@ REFUSED = {
     "redis://user:secret": "host:port",
     "redis://a,b": "redis+sentinel or redis+cluster",
     "redis://host/name": "a number",
-    "redis://host?db=1": "host:port",
+    "redis://host?ca=a.pem": "need a rediss URL",
+    "rediss://host?db=1": "ca, cert and key",
+    "rediss://host?ca=": "ca, cert and key",
+    "rediss://host?ca": "ca, cert and key",
+    "rediss://host?cert=secret.pem": "go together",
+    "rediss://host?ca=a.pem&key=secret.pem": "go together",
     "redis+sentinel://a,b": "name of its primary",
     "redis+cluster://a/1": "no path",
 }
@@ -47,6 +56,8 @@ def test_any_other_is_refused_without_repeating_it(url: str, reason: str) -> Non
         ("redis://host:1/0", "redis://host:1/0"),
         ("redis://:pw@host:1/0", "redis://:***@host:1/0"),
         ("redis+cluster://user:p@w@a:1,b:2", "redis+cluster://user:***@a:1,b:2"),
+        ("rediss://u:pw@host?ca=/a@b.pem", "rediss://u:***@host?ca=/a@b.pem"),
+        ("rediss://host?ca=/a:b@c.pem", "rediss://host?ca=/a:b@c.pem"),
     ],
 )
 def test_a_password_is_not_shown(url: str, shown: str) -> None:

@@ -1,0 +1,34 @@
+"""What the user of the state may do: the commands that are used, on the names that are used, and nothing else."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from deployments.state.address import StateAddress, Topology
+from deployments.state.keys import PATTERN
+
+_SCRIPTS = ("del", "eval", "exists", "expire", "get", "hget", "hincrby", "hmget", "hset", "set", "xadd", "zscore")
+_CALLS = ("hgetall", "hmget", "ping", "xdel", "xrange", "xread", "zadd", "zrangebyscore", "zrem")
+_CONNECTION: dict[Topology, tuple[str, ...]] = {
+    "single": (),
+    "sentinel": (),
+    "cluster": ("cluster|slots", "command", "command|getkeys"),
+}
+
+
+def commands(address: StateAddress) -> frozenset[str]:
+    """The commands that a store at ``address`` sends, and that its scripts call; ``container|subcommand`` for some."""
+    select = ("select",) if address.database else ()
+    return frozenset((*_SCRIPTS, *_CALLS, *_CONNECTION[address.topology], *select))
+
+
+def acl_rule(address: StateAddress) -> str:
+    """The user of ``address`` as ``ACL SETUSER`` and the ``user`` lines of a server's configuration take it.
+
+    The password is given as its SHA-256. Raises :class:`ValueError` when the address names no user or no password.
+    """
+    if address.username is None or address.password is None:
+        raise ValueError("an access rule needs a URL with a user and a password")
+    password = sha256(address.password.encode()).hexdigest()
+    granted = " ".join(f"+{command}" for command in sorted(commands(address)))
+    return f"{address.username} reset on #{password} ~{PATTERN} {granted}"
