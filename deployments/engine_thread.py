@@ -1,7 +1,8 @@
-"""One engine in a thread of its own, and coroutines that hand it requests and wait for their events.
+"""One engine in a thread of its own, and coroutines that hand it runs and wait for what becomes of them.
 
 The engine is single-threaded, so every call on it is made by the thread: coroutines leave commands in a queue which
-it empties between two steps. A request that is left is therefore gone within one step.
+it empties between two steps. A request that is left is therefore gone within one step. What the thread has to say it
+puts into mailboxes; the bytes of checkpoints are written by those who read them.
 """
 
 from __future__ import annotations
@@ -10,82 +11,131 @@ import asyncio
 import logging
 import queue
 import threading
-from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
 
-from deployments.errors import Draining, InternalError, InvalidRequest, QueueFull, ServingError
-from dllm_worker.request import Event, Finish, Request, RequestError
-
-if TYPE_CHECKING:
-    from dllm_worker.engine import Engine, EngineStats
+from deployments.errors import InternalError
+from deployments.figures import Rate, figures_of
+from deployments.mailbox import Mailbox
+from deployments.messages import Messages
+from deployments.run import Figures, Progress, Run
+from deployments.runs import Runs
+from dllm_worker.interface import CheckpointError, EngineStats, Portable, StepEngine
 
 logger = logging.getLogger(__name__)
 
-Delivery = tuple[Event, ...] | Exception
+FIGURES_SECONDS = 0.25
+"""The least time between two looks at the engine's load."""
 
 
-@dataclass(slots=True)
-class _Mailbox:
-    """Where one request's coroutine waits. Only its own loop touches ``deliveries``."""
+@dataclass(frozen=True, slots=True)
+class ThreadSettings:
+    """``max_waiting`` requests queue for a place in the engine. A running one gives a checkpoint each
+    ``checkpoint_every`` of its denoising steps, and its reader hears something each ``heartbeat_seconds`` while steps
+    are made. An engine whose step takes longer than ``stall_seconds`` is ill. ``replica`` is its name to others.
+    """
 
-    loop: asyncio.AbstractEventLoop
-    deliveries: asyncio.Queue[Delivery] = field(default_factory=asyncio.Queue)
-    admitted: bool = False
+    max_waiting: int = 256
+    checkpoint_every: int = 4
+    heartbeat_seconds: float = 1.0
+    stall_seconds: float = 10.0
+    replica: str = ""
 
-    def put(self, delivery: Delivery) -> None:
-        self.loop.call_soon_threadsafe(self.deliveries.put_nowait, delivery)
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """``now`` is Unix time, by which deadlines are; ``monotonic`` measures steps; ``sleep`` paces heartbeats."""
+
+    now: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
 class EngineThread:
-    """Serves ``engine`` to any number of coroutines; at most ``max_waiting`` requests queue for a place in it."""
+    """Serves ``engine`` to any number of coroutines."""
 
-    def __init__(self, engine: Engine, max_waiting: int) -> None:
-        self._engine, self._max_waiting = engine, max_waiting
-        self._stats = engine.stats()
+    def __init__(
+        self, engine: StepEngine[Any], settings: ThreadSettings | None = None, clocks: Clocks | None = None
+    ) -> None:
+        self._engine = engine
+        self._settings, self._clocks = settings or ThreadSettings(), clocks or Clocks()
+        self._stats, self._rate = engine.stats(), Rate()
+        self._figures, self._looked = figures_of(engine.load(), 0.0), self._clocks.monotonic()
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._mailboxes: dict[str, _Mailbox] = {}
+        self._runs = Runs(engine, self._settings.max_waiting, self._settings.checkpoint_every)
         self._lock = threading.Lock()
-        self._ended = False
-        self._stopping = False
+        self._ended = self._stopping = False
+        self._turns = 0
+        self._busy_since: float | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
 
     @property
     def healthy(self) -> bool:
         """Whether requests are taken and make progress."""
-        return not self._ended
+        busy_since = self._busy_since
+        hangs = busy_since is not None and self._clocks.monotonic() - busy_since > self._settings.stall_seconds
+        return not (self._ended or hangs)
 
     def stats(self) -> EngineStats:
         """The engine's counters after its last step."""
         return self._stats
 
-    async def generate(self, request: Request) -> AsyncGenerator[tuple[Event, ...]]:
-        """First ``()`` when the request has a place in the batch, then its events step by step, ``Finish`` last.
+    def figures(self) -> Figures:
+        """What this replica says of itself; equal ones are the same object."""
+        return self._figures
 
-        Raises ``InvalidRequest`` for what the model cannot run and ``QueueFull`` when too many wait. Closing the
-        iterator early aborts the request. An engine that stops ends its requests with ``Draining``.
+    async def generate(self, run: Run) -> AsyncGenerator[Progress]:
+        """The messages of ``run``, the first at once; the last one has a ``Finish`` or is ``parked``.
+
+        Raises ``InvalidRequest`` for what the model cannot run, ``QueueFull`` when too many wait, ``DeadlineExceeded``
+        for a request that was not begun before its deadline, ``ReplicaLost`` when the engine fails and ``Draining``
+        when it takes no more. Closing the iterator early aborts the request.
         """
-        mailbox = _Mailbox(asyncio.get_running_loop())
-        self._command(lambda: self._add(request, mailbox))
-        finished = False
+        checkpoint = None if run.checkpoint is None else self._read(run.checkpoint)
+        mailbox, ended = Mailbox(), False
+        self._command(lambda: self._runs.add(run, checkpoint, mailbox))
+        heart = asyncio.create_task(self._beat(mailbox))
+        messages = Messages(self._settings.replica, self.figures, self._clocks.monotonic)
         try:
-            while not finished:
-                delivery = await mailbox.deliveries.get()
-                if isinstance(delivery, Exception):
-                    finished = True
-                    raise delivery
-                finished = any(isinstance(event, Finish) for event in delivery)
-                yield delivery
+            while not ended:
+                news = await mailbox.take()
+                ended = news.last
+                if news.events or news.parked or news.error is None:
+                    yield await messages.of(news)
+                if news.error is not None:
+                    raise news.error
         finally:
-            if not finished:
-                self._command(lambda: self._abort(request.id))
+            heart.cancel()
+            if not ended:
+                self._command(lambda: self._runs.abort(run.request.id, mailbox))
+
+    def drain(self) -> None:
+        """Park whatever runs or waits after the current step, so that it can go on elsewhere, and take no more."""
+        self._command(self._runs.drain)
 
     def stop(self) -> None:
-        """End the thread after its current step; requests that still run fail."""
+        """Drain, and end the thread."""
+        self._command(self._runs.drain)
         self._command(self._stop)
         self._thread.join()
+
+    def _read(self, data: bytes) -> Portable:
+        try:
+            checkpoint: Portable = self._engine.read_checkpoint(data)
+        except CheckpointError as error:
+            raise InternalError(f"The request cannot go on: {error}.") from error
+        return checkpoint
+
+    async def _beat(self, mailbox: Mailbox) -> None:
+        """Tell the reader that the engine makes steps, as long as it does; one that has nothing to do is well."""
+        while True:
+            turns = self._turns
+            await self._clocks.sleep(self._settings.heartbeat_seconds)
+            if self._turns != turns or self._busy_since is None:
+                mailbox.beat()
 
     def _command(self, command: Callable[[], None]) -> None:
         """Have the thread run ``command``; once it has ended, commands run here, one at a time."""
@@ -99,64 +149,45 @@ class EngineThread:
         try:
             while not self._stopping:
                 self._obey()
-                events = self._engine.step()
-                self._stats = self._engine.stats()
-                self._deliver(events)
-                if not self._engine.has_work:
-                    self._engine.check_integrity()
+                self._turn()
         except Exception:
             logger.exception("the engine failed")
         with self._lock:
-            self._ended = True
+            self._ended, self._busy_since = True, None
             while not self._commands.empty():
                 self._commands.get()()
-        for mailbox in self._mailboxes.values():
-            mailbox.put(self._refusal())
+            self._runs.fail()
 
     def _obey(self) -> None:
         """Carry out all commands; without work, wait for the next one."""
         if not self._engine.has_work and not self._stopping:
+            self._look()
+            self._busy_since = None
             self._commands.get()()
+        self._busy_since = self._clocks.monotonic()
         while not self._commands.empty():
             self._commands.get()()
 
-    def _deliver(self, events: list[Event]) -> None:
-        by_request: defaultdict[str, list[Event]] = defaultdict(list)
-        for event in events:
-            by_request[event.request_id].append(event)
-        for request_id, mailbox in list(self._mailboxes.items()):
-            if not mailbox.admitted and (request_id in by_request or self._engine.admitted(request_id)):
-                mailbox.admitted = True
-                mailbox.put(())
-            if request_id in by_request:
-                mailbox.put(tuple(by_request[request_id]))
-        for event in events:
-            if isinstance(event, Finish):
-                del self._mailboxes[event.request_id]
+    def _turn(self) -> None:
+        self._runs.meet_deadlines(self._clocks.now())
+        started, forwards = self._clocks.monotonic(), self._stats.position_forwards
+        events = self._engine.step()
+        self._stats = self._engine.stats()
+        ended = self._clocks.monotonic()
+        if self._stats.position_forwards > forwards:
+            self._rate.count(self._stats.position_forwards - forwards, ended - started)
+        self._runs.deliver(events)
+        self._turns += 1
+        if ended - self._looked >= FIGURES_SECONDS:
+            self._look()
+        if not self._engine.has_work:
+            self._engine.check_integrity()
 
-    def _add(self, request: Request, mailbox: _Mailbox) -> None:
-        if self._ended:
-            mailbox.put(self._refusal())
-            return
-        if self._engine.stats().waiting >= self._max_waiting:
-            mailbox.put(QueueFull(f"{self._max_waiting} requests wait already."))
-            return
-        try:
-            self._engine.add(request)
-        except RequestError as error:
-            mailbox.put(InvalidRequest(str(error), parameter=error.parameter))
-            return
-        self._mailboxes[request.id] = mailbox
-
-    def _abort(self, request_id: str) -> None:
-        if self._mailboxes.pop(request_id, None) is not None:
-            self._engine.abort(request_id)
+    def _look(self) -> None:
+        """See what the engine has before it."""
+        figures = figures_of(self._engine.load(), self._rate.value)
+        self._figures = self._figures if figures == self._figures else figures
+        self._looked = self._clocks.monotonic()
 
     def _stop(self) -> None:
         self._stopping = True
-
-    def _refusal(self) -> ServingError:
-        """Why an engine that has ended takes and finishes no requests."""
-        if self._stopping:
-            return Draining("The replica is stopping.")
-        return InternalError("The engine failed before the request was finished.")

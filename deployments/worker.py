@@ -4,43 +4,71 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import asdict
+from typing import Any
 
-from deployments.config import ModelConfig
-from deployments.engine_thread import EngineThread
-from dllm_worker.models.checkpoint import resolve_checkpoint
-from dllm_worker.request import Event, Request
+from ray import serve
+
+from deployments.config import ModelConfig, PoolConfig, SimulationConfig
+from deployments.engine_thread import EngineThread, ThreadSettings
+from deployments.routing.stats import stats_of
+from deployments.run import Progress, Run
+from dllm_worker.interface import EngineLimits, StepEngine
+from dllm_worker.models.checkpoint import describe, resolve_checkpoint
+from dllm_worker.simulated.device import SimulatedDevice
+from dllm_worker.simulated.engine import SimulatedEngine
 
 
-def start_engine(config: ModelConfig) -> EngineThread:
-    """Load the model of ``config`` and start its engine in this process."""
+def start_engine(config: ModelConfig, pool: PoolConfig, replica: str = "") -> EngineThread:
+    """Load the model of ``config`` and start an engine of ``pool`` in this process, known to others as ``replica``."""
+    settings = ThreadSettings(
+        max_waiting=pool.max_waiting,
+        checkpoint_every=pool.checkpoint_every,
+        heartbeat_seconds=pool.heartbeat_seconds,
+        stall_seconds=pool.stall_seconds,
+        replica=replica,
+    )
+    limits = EngineLimits(
+        max_running=pool.max_running,
+        position_budget=pool.position_budget,
+        refresh_budget=pool.refresh_budget,
+        cache_positions=pool.cache_positions,
+    )
+    if config.simulation is not None:
+        return EngineThread(_simulated(config, config.simulation, limits), settings)
+    return EngineThread(_loaded(config, pool.threads, limits), settings)
+
+
+def _loaded(config: ModelConfig, threads: int, limits: EngineLimits) -> StepEngine[Any]:
     # Whoever deploys workers imports this module; only the replica needs torch.
     from dllm_worker.device import use_threads
-    from dllm_worker.engine import Engine, EngineLimits
+    from dllm_worker.engine import Engine
     from dllm_worker.models.loading import load_model
 
-    use_threads(config.pool.threads)
+    use_threads(threads)
     path = resolve_checkpoint(config.checkpoint)
-    model = load_model(path, config.dtype, config.device, deterministic=config.deterministic)
-    limits = EngineLimits(
-        max_running=config.pool.max_running,
-        position_budget=config.pool.position_budget,
-        refresh_budget=config.pool.refresh_budget,
-        cache_positions=config.pool.cache_positions,
-    )
-    return EngineThread(Engine(model, limits), config.pool.max_waiting)
+    return Engine(load_model(path, config.dtype, config.device, deterministic=config.deterministic), limits)
+
+
+def _simulated(config: ModelConfig, simulation: SimulationConfig, limits: EngineLimits) -> StepEngine[Any]:
+    spec = describe(resolve_checkpoint(config.checkpoint)).spec
+    return SimulatedEngine(spec, SimulatedDevice(**simulation.model_dump()), limits)
 
 
 class Worker:
     """One replica of a model's pool."""
 
-    def __init__(self, config: ModelConfig) -> None:
-        self._engine = start_engine(config)
+    def __init__(self, config: ModelConfig, pool: PoolConfig) -> None:
+        self._engine = start_engine(config, pool, serve.get_replica_context().replica_id.to_full_id_str())
 
-    async def generate(self, request: Request) -> AsyncGenerator[tuple[Event, ...]]:
-        """Run ``request``; see :meth:`deployments.engine_thread.EngineThread.generate`."""
-        async with aclosing(self._engine.generate(request)) as stream:
-            async for events in stream:
-                yield events
+    async def generate(self, run: Run, ticket: object = None) -> AsyncGenerator[Progress]:
+        """The messages of ``run``, see :meth:`deployments.engine_thread.EngineThread.generate`.
+
+        ``ticket`` was for the router that chose this replica.
+        """
+        async with aclosing(self._engine.generate(run)) as messages:
+            async for progress in messages:
+                yield progress
 
     async def ready(self) -> bool:
         """Whether the engine runs; answering at all shows that the replica is reachable."""
@@ -48,13 +76,16 @@ class Worker:
 
     async def stats(self) -> dict[str, int]:
         """The engine's counters and gauges."""
-        stats = self._engine.stats()
-        return {name: getattr(stats, name) for name in stats.__slots__}
+        return asdict(self._engine.stats())
+
+    def record_routing_stats(self) -> dict[str, Any]:
+        """Called by Ray Serve, which hands the figures to all routers."""
+        return stats_of(self._engine.figures())
 
     def check_health(self) -> None:
         """Called by Ray Serve; raising replaces the replica."""
         if not self._engine.healthy:
-            raise RuntimeError("the engine has stopped")
+            raise RuntimeError("the engine has stopped, or does not come out of a step")
 
     def __del__(self) -> None:
         self._engine.stop()

@@ -1,0 +1,157 @@
+"""The runs in one engine, and what each reader is to hear of them. All of it happens in the engine's thread."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deployments.errors import (
+    DeadlineExceeded,
+    Draining,
+    InternalError,
+    InvalidRequest,
+    QueueFull,
+    ReplicaLost,
+    ServingError,
+)
+from deployments.mailbox import Mailbox
+from deployments.run import Run
+from dllm_worker.interface import CheckpointError, Portable, StepEngine
+from dllm_worker.request import Commit, Event, Finish, RequestError
+
+
+@dataclass(slots=True)
+class _Seat:
+    """A run in the engine. ``saved`` of its denoising steps are in its last checkpoint."""
+
+    run: Run
+    mailbox: Mailbox
+    admitted: bool = False
+    saved: int = 0
+
+
+class Runs:
+    """At most ``max_waiting`` wait for a place. A running one is saved with each commit and, between commits, each
+    ``checkpoint_every`` of its denoising steps.
+    """
+
+    def __init__(self, engine: StepEngine[Any], max_waiting: int, checkpoint_every: int) -> None:
+        self._engine = engine
+        self._max_waiting, self._checkpoint_every = max_waiting, checkpoint_every
+        self._seats: dict[str, _Seat] = {}
+        self._closed = False
+
+    def add(self, run: Run, checkpoint: Portable | None, mailbox: Mailbox) -> None:
+        """Queue ``run`` in the engine, or tell its reader why not."""
+        refusal = self._refusal(run)
+        if refusal is not None:
+            mailbox.put(error=refusal)
+            return
+        try:
+            if checkpoint is None:
+                self._engine.add(run.request)
+            else:
+                self._engine.resume(run.request, checkpoint)
+        except RequestError as error:
+            mailbox.put(error=InvalidRequest(str(error), parameter=error.parameter))
+        except CheckpointError as error:
+            mailbox.put(error=InternalError(f"The request cannot go on: {error}."))
+        else:
+            self._seats[run.request.id] = _Seat(run, mailbox)
+            mailbox.put()
+
+    def abort(self, request_id: str, mailbox: Mailbox) -> None:
+        """Forget the run of this reader."""
+        seat = self._seats.get(request_id)
+        if seat is not None and seat.mailbox is mailbox:
+            del self._seats[request_id]
+            self._engine.abort(request_id)
+
+    def deliver(self, events: Sequence[Event]) -> None:
+        """Pass on what became of a step."""
+        by_request: defaultdict[str, list[Event]] = defaultdict(list)
+        for event in events:
+            by_request[event.request_id].append(event)
+        for request_id, seat in list(self._seats.items()):
+            own = by_request.get(request_id, [])
+            if not seat.admitted and (own or self._engine.admitted(request_id)):
+                seat.admitted = True
+                seat.mailbox.put(admitted=True)
+            if own and isinstance(own[-1], Finish):
+                self._end(seat, own)
+            elif any(isinstance(event, Commit) for event in own) or self._is_due(seat):
+                self._save(seat, own)
+            elif own:
+                seat.mailbox.put(own)
+
+    def meet_deadlines(self, now: float) -> None:
+        """Requests whose time is over end with the canvas they have, or, if none was begun, with an error."""
+        for request_id, seat in list(self._seats.items()):
+            deadline = seat.run.request.deadline
+            if deadline is None or now < deadline:
+                continue
+            finish = self._engine.conclude(request_id)
+            if finish is not None and finish.usage.denoising_steps:
+                self._end(seat, [finish])
+            elif finish is not None:
+                self._refuse(seat, DeadlineExceeded())
+
+    def drain(self) -> None:
+        """Park whatever runs or waits, and take no more."""
+        self._closed = True
+        for seat in list(self._seats.values()):
+            self._park(seat, [])
+
+    def fail(self) -> None:
+        """The engine has ended: nothing goes on here."""
+        self._closed = True
+        for seat in list(self._seats.values()):
+            self._refuse(seat, ReplicaLost("The engine failed before the request was finished."))
+
+    def _refusal(self, run: Run) -> ServingError | None:
+        """Why ``run`` is not taken. A later run of a request replaces an earlier one, never the other way round."""
+        if self._closed:
+            return Draining("The replica takes no more requests.")
+        earlier = self._seats.get(run.request.id)
+        if earlier is not None and earlier.run.epoch >= run.epoch:
+            return InternalError("A later run of this request is under way.")
+        if earlier is not None:
+            self._engine.abort(run.request.id)
+            self._refuse(earlier, InternalError("A later run of this request is under way."))
+        if self._engine.stats().waiting >= self._max_waiting:
+            return QueueFull(f"{self._max_waiting} requests wait already.")
+        return None
+
+    def _is_due(self, seat: _Seat) -> bool:
+        return self._engine.steps_taken(seat.run.request.id) - seat.saved >= self._checkpoint_every
+
+    def _save(self, seat: _Seat, events: list[Event]) -> None:
+        """Pass on ``events`` with the checkpoint after them; a run that was to get here and no further is parked."""
+        request_id, until = seat.run.request.id, seat.run.park_after
+        committed = max((event.start + len(event.tokens) for event in events if isinstance(event, Commit)), default=0)
+        boundary = bool(committed) and self._engine.at_boundary(request_id)
+        if boundary and until is not None and committed >= until:
+            self._park(seat, events)
+            return
+        seat.saved = self._engine.steps_taken(request_id)
+        seat.mailbox.put(events, checkpoint=self._engine.checkpoint(request_id), boundary=boundary)
+
+    def _park(self, seat: _Seat, events: list[Event]) -> None:
+        """One that has not started leaves without a checkpoint."""
+        request_id = seat.run.request.id
+        boundary = self._engine.at_boundary(request_id)
+        checkpoint = self._engine.park(request_id)
+        if checkpoint is None:
+            self._engine.abort(request_id)
+        del self._seats[request_id]
+        seat.mailbox.put(events, checkpoint=checkpoint, boundary=boundary, parked=True, last=True)
+
+    def _end(self, seat: _Seat, events: list[Event]) -> None:
+        del self._seats[seat.run.request.id]
+        seat.mailbox.put(events, last=True)
+
+    def _refuse(self, seat: _Seat, error: ServingError) -> None:
+        del self._seats[seat.run.request.id]
+        seat.mailbox.put(error=error)
