@@ -1,48 +1,68 @@
-"""The Ray Serve application: a gateway, and for each model a pool of workers."""
+"""The Ray Serve application: gateways, and for each model its pools of workers."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import FastAPI
 from ray import serve
 from ray.serve import Application
-from ray.serve.config import HTTPOptions
+from ray.serve.config import HTTPOptions, RequestRouterConfig
 from ray.serve.handle import DeploymentHandle
 
-from deployments.config import ClusterConfig, ModelConfig
+from deployments.config import ClusterConfig, ConfigError, ModelConfig, PoolConfig, Router
+from deployments.execution.settings import ExecutionSettings
 from deployments.gateway.app import create_app
 from deployments.gateway.model import Model
 from deployments.gateway.settings import GatewaySettings
+from deployments.pool_set import Member, PoolSet
 from deployments.ray_pool import RayPool
 from deployments.state.connect import connect
 from deployments.worker import Worker
-from dllm_worker.models.checkpoint import describe, resolve_checkpoint
+from dllm_worker.models.checkpoint import ModelDescription, describe, resolve_checkpoint
 from dllm_worker.text import Text
 
-GATEWAY_CPUS = 0.25
 GATEWAY_ONGOING_REQUESTS = 4096
 """The engines' queues bound the requests in flight; this only has to be higher than they are together."""
 
 SHUTDOWN_SECONDS = 5.0
+
+WORKER_HEALTH_PERIOD_SECONDS = 1.0
+WORKER_HEALTH_TIMEOUT_SECONDS = 3.0
+"""Serve replaces a replica after three failed checks. Until then a hung one holds its accelerator, though the gateways
+have left it; by default that is a minute and a half. A check is a flag read on a loop that never computes."""
+
+ROUTING_STATS_SECONDS = 2.0
+"""Between two looks of the controller at a replica's figures; those of a busy one come with its messages."""
+
+ROUTERS: Mapping[Router, str] = {
+    "phase": "deployments.routing.ray_router:PhaseRouter",
+    "default": RequestRouterConfig().request_router_class,
+    "round_robin": "ray.serve.experimental.round_robin_router:RoundRobinRouter",
+}
+
+Workers = Mapping[str, Mapping[str, DeploymentHandle]]
+"""Handles by model and pool."""
 
 
 @serve.ingress()
 class Gateway:
     """The REST ingress in a Ray Serve replica."""
 
-    def __init__(
-        self, config: ClusterConfig, state_url: str, keys: Mapping[str, str], workers: Mapping[str, DeploymentHandle]
-    ) -> None:
+    def __init__(self, config: ClusterConfig, state_url: str, keys: Mapping[str, str], workers: Workers) -> None:
         self._store = connect(state_url, config.state.ttl_seconds)
-        self._models = {model.id: _serve_model(model, workers[model.id]) for model in config.models}
+        self._models = {model.id: _serve_model(config, model, workers[model.id]) for model in config.models}
         self._keys = keys
         self._settings = GatewaySettings(
             version=version("dllm-cluster"),
             max_body_bytes=config.http.max_body_bytes,
             keep_alive_seconds=config.http.keep_alive_seconds,
+            quality_floors={tenant.name: tenant.quality_floor for tenant in config.tenants if tenant.quality_floor},
+            execution=ExecutionSettings(lease_seconds=config.state.lease_seconds),
         )
 
     def __serve_build_asgi_app__(self) -> FastAPI:
@@ -50,13 +70,22 @@ class Gateway:
 
 
 def build(config: ClusterConfig, state_url: str, keys: Mapping[str, str]) -> Application:
-    """The application of ``config``. ``keys`` are API keys with the tenant that each speaks for."""
-    workers = {model.id: _pool(model) for model in config.models}
+    """The application of ``config``. ``keys`` are API keys with the tenant that each speaks for.
+
+    Raises :class:`ConfigError` when no pool serves the canvas that a model writes by itself.
+    """
+    for model in config.models:
+        served(describe(resolve_checkpoint(model.checkpoint)), model)
+    workers = {
+        model.id: {pool.name: worker(model, pool, config.routing.router) for pool in model.pools}
+        for model in config.models
+    }
     gateway = serve.deployment(
         Gateway,
         name="gateway",
+        num_replicas=config.gateway.replicas,
         max_ongoing_requests=GATEWAY_ONGOING_REQUESTS,
-        ray_actor_options={"num_cpus": GATEWAY_CPUS},
+        ray_actor_options={"num_cpus": config.gateway.cpus},
         graceful_shutdown_timeout_s=SHUTDOWN_SECONDS,
     )
     return gateway.bind(config, state_url, dict(keys), workers)
@@ -77,19 +106,52 @@ def undeploy(config: ClusterConfig) -> None:
     serve.delete(config.name)
 
 
-def _pool(model: ModelConfig) -> Application:
-    pool = model.pool
-    worker = serve.deployment(
+def served(description: ModelDescription, model: ModelConfig) -> ModelDescription:
+    """What requests may ask of the model: no longer canvas than some pool serves. Raises :class:`ConfigError`."""
+    spec, longest = description.spec, model.longest_canvas
+    if longest < spec.canvas_length:
+        raise ConfigError(f"{model.id}: no pool serves its own canvas of {spec.canvas_length} positions")
+    return replace(description, spec=replace(spec, max_canvas_length=min(spec.max_canvas_length, longest)))
+
+
+def deployment_name(model: ModelConfig, pool: PoolConfig) -> str:
+    """The name of the pool's Ray Serve deployment."""
+    return f"worker:{model.id.replace('/', '--')}:{pool.name}"
+
+
+def actor_options(pool: PoolConfig) -> dict[str, Any]:
+    """What Ray reserves for a replica, and the nodes that it may run on."""
+    options: dict[str, Any] = {"num_cpus": pool.cpus, "num_gpus": pool.gpus}
+    if pool.accelerator.type is not None:
+        options["accelerator_type"] = pool.accelerator.type
+    if pool.accelerator.labels:
+        options["label_selector"] = pool.accelerator.labels
+    return options
+
+
+def worker(model: ModelConfig, pool: PoolConfig, router: Router) -> Application:
+    """The replicas of ``pool``."""
+    replicas = serve.deployment(
         Worker,
-        name=f"worker:{model.id.replace('/', '--')}",
+        name=deployment_name(model, pool),
         num_replicas=pool.replicas,
         max_ongoing_requests=pool.max_running + pool.max_waiting,
-        ray_actor_options={"num_cpus": pool.cpus, "num_gpus": pool.gpus},
+        ray_actor_options=actor_options(pool),
+        health_check_period_s=WORKER_HEALTH_PERIOD_SECONDS,
+        health_check_timeout_s=WORKER_HEALTH_TIMEOUT_SECONDS,
         graceful_shutdown_timeout_s=SHUTDOWN_SECONDS,
+        request_router_config=RequestRouterConfig(
+            request_router_class=ROUTERS[router], request_routing_stats_period_s=ROUTING_STATS_SECONDS
+        ),
     )
-    return worker.bind(model)
+    return replicas.bind(model, pool)
 
 
-def _serve_model(config: ModelConfig, worker: DeploymentHandle) -> Model:
-    path = resolve_checkpoint(config.checkpoint)
-    return Model(config.id, describe(path), Text.load(path), RayPool(worker))
+def _serve_model(config: ClusterConfig, model: ModelConfig, workers: Mapping[str, DeploymentHandle]) -> Model:
+    path = resolve_checkpoint(model.checkpoint)
+    description = served(describe(path), model)
+    steal_seconds = config.routing.steal_seconds
+    members = [
+        Member.of(pool, RayPool(workers[pool.name], description.spec, pool, steal_seconds)) for pool in model.pools
+    ]
+    return Model(model.id, description, Text.load(path), PoolSet(description.spec, members, steal_seconds))

@@ -1,10 +1,11 @@
 """The configuration of a cluster: one typed YAML tree, the same on a laptop and in production.
 
-An unknown key or a bad value is refused with its full path, as in ``models.0.pool.replicaz: unknown key``.
+An unknown key or a bad value is refused with its full path, as in ``models.0.pools.0.replicaz: unknown key``.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -13,6 +14,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from deployments.gateway.effort import Effort
 from deployments.state.address import StateAddress
 
 EMBEDDED = "embedded"
@@ -21,7 +23,10 @@ EMBEDDED = "embedded"
 LOCAL_RAY_ADDRESSES = (None, "auto")
 
 Dtype = Literal["float32", "bfloat16", "float16"]
-Device = Literal["cpu", "cuda"]
+Device = Literal["cpu", "cuda", "simulated"]
+Phase = Literal["refresh", "reuse"]
+Router = Literal["phase", "default", "round_robin"]
+Serving = Literal["default", "throughput", "haproxy"]
 PositiveInt = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -36,6 +41,12 @@ class Section(BaseModel):
     """A part of the tree: immutable, every key known, no value converted from another type."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+
+def _refuse_repetition(path: str, names: list[str]) -> None:
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"{path}: {', '.join(repeated)} is given more than once")
 
 
 class HttpConfig(Section):
@@ -54,10 +65,32 @@ def _state_url(url: str) -> str:
 
 
 class StateConfig(Section):
-    """Where request records are kept, and for how long after their last change."""
+    """Where the state of requests is kept, and for how long after its last change.
+
+    A gateway that is silent for ``lease_seconds`` loses its stored requests to the others.
+    """
 
     url: Annotated[str, AfterValidator(_state_url)] = EMBEDDED
     ttl_seconds: PositiveInt = 86_400
+    lease_seconds: Seconds = 15.0
+
+
+class GatewayConfig(Section):
+    """The replicas of the REST ingress. ``cpus`` is what Ray reserves for each."""
+
+    replicas: PositiveInt = 1
+    cpus: Share = 0.25
+
+
+class RoutingConfig(Section):
+    """How replicas are chosen: ``phase`` by their predicted wait, due refresh work and cached prefixes; ``default`` and
+    ``round_robin`` are Ray Serve's own routers, which know none of these.
+
+    Between two canvases a request moves when it would wait ``steal_seconds`` less elsewhere.
+    """
+
+    router: Router = "phase"
+    steal_seconds: Seconds = 2.0
 
 
 class KeyConfig(Section):
@@ -67,16 +100,66 @@ class KeyConfig(Section):
     key: SecretStr = Field(min_length=16)
 
 
-class PoolConfig(Section):
-    """The replicas of one model.
+class TenantConfig(Section):
+    """What holds for a tenant. Requests with a lower effort than ``quality_floor`` get that one; null sets none."""
 
-    ``cpus`` and ``gpus`` are what Ray reserves for a replica, ``threads`` is how many threads its tensor kernels use
-    on a CPU. ``max_running`` canvases are denoised together and ``max_waiting`` requests wait behind them.
-    ``position_budget`` bounds the position-forwards of one step, ``refresh_budget`` those that encode text or compute
-    approximate caches anew beside them (null leaves it to the engine), ``cache_positions`` the positions held in the
-    cache.
+    name: Name
+    quality_floor: Effort | None = None
+
+
+class CanvasSizes(Section):
+    """The lengths of the canvases that a pool denoises."""
+
+    least: PositiveInt = 1
+    most: PositiveInt
+
+    @model_validator(mode="after")
+    def _least_is_not_above_most(self) -> Self:
+        if self.least > self.most:
+            raise ValueError(f"least is {self.least} and most is {self.most}")
+        return self
+
+
+class AcceleratorConfig(Section):
+    """Which nodes a replica may run on: Ray's accelerator type, as in ``H100``, and label selector."""
+
+    type: str | None = Field(default=None, min_length=1)
+    labels: dict[str, str] = {}
+
+
+EVERY_SIZE = CanvasSizes(most=sys.maxsize)
+"""What a pool serves whose sizes are not given."""
+
+
+class SimulationConfig(Section):
+    """The duration of a simulated step, as :class:`dllm_worker.simulated.device.SimulatedDevice` has it.
+
+    A canvas that may exit early takes ``steps`` steps on average.
     """
 
+    floor_seconds: Seconds = 4.8e-3
+    per_position_seconds: Share = 4e-5
+    per_segment_seconds: Share = 2e-5
+    steps: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 10.0
+
+
+class PoolConfig(Section):
+    """Replicas of a model that are alike: one accelerator, one set of canvas sizes (null takes all).
+
+    Requests whose next step is of the ``phase`` go there first. ``cpus`` and ``gpus`` are what Ray reserves for a
+    replica, ``threads`` is how many threads its tensor kernels use on a CPU. ``max_running`` canvases are denoised
+    together and ``max_waiting`` requests wait behind them. ``position_budget`` bounds the position-forwards of one
+    step, ``refresh_budget`` those that encode text or compute approximate caches anew beside them (null leaves it to
+    the engine), ``cache_positions`` the positions held in the cache.
+
+    A request can go on elsewhere from each commit and, between commits, from each ``checkpoint_every``-th step. A
+    replica tells of itself each ``heartbeat_seconds``; one that is silent for ``stall_seconds`` is given up.
+    """
+
+    name: Name = "default"
+    canvas: CanvasSizes | None = None
+    phase: Phase | None = None
+    accelerator: AcceleratorConfig = AcceleratorConfig()
     replicas: PositiveInt = 1
     cpus: Share = 0.5
     gpus: Share = 0.0
@@ -86,12 +169,27 @@ class PoolConfig(Section):
     position_budget: PositiveInt = 1024
     refresh_budget: PositiveInt | None = None
     cache_positions: PositiveInt = 16_384
+    checkpoint_every: PositiveInt = 4
+    heartbeat_seconds: Seconds = 1.0
+    stall_seconds: Seconds = 10.0
+
+    @property
+    def sizes(self) -> CanvasSizes:
+        """The lengths of the canvases that the pool denoises."""
+        return self.canvas or EVERY_SIZE
+
+    @model_validator(mode="after")
+    def _a_living_replica_is_heard(self) -> Self:
+        if self.stall_seconds < 2 * self.heartbeat_seconds:
+            raise ValueError("stall_seconds has to be at least twice heartbeat_seconds")
+        return self
 
 
 class ModelConfig(Section):
     """A served model. ``checkpoint`` is ``embedded:<name>``, a local folder, or a name of the Hugging Face hub.
 
-    With ``deterministic`` a request gives the same tokens in every batch, whatever the dtype and the threads.
+    With ``deterministic`` a request gives the same tokens in every batch, whatever the dtype and the threads. On the
+    device ``simulated`` a step takes the time that ``simulation`` states, and its tokens mean nothing.
     """
 
     id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$")
@@ -99,20 +197,47 @@ class ModelConfig(Section):
     dtype: Dtype = "float32"
     device: Device = "cpu"
     deterministic: bool = False
-    pool: PoolConfig = PoolConfig()
+    simulation: SimulationConfig | None = None
+    pools: list[PoolConfig] = Field(default=[PoolConfig()], min_length=1)
+
+    @property
+    def longest_canvas(self) -> int:
+        """The longest canvas that some pool serves."""
+        return max(pool.sizes.most for pool in self.pools)
 
     @model_validator(mode="after")
     def _device_is_reserved(self) -> Self:
-        if self.device == "cuda" and self.pool.gpus == 0:
-            raise ValueError("device cuda needs pool.gpus above 0")
+        without = [pool.name for pool in self.pools if pool.gpus == 0]
+        if self.device == "cuda" and without:
+            raise ValueError(f"device cuda needs gpus above 0 in each pool; {', '.join(without)} has none")
+        if (self.device == "simulated") != (self.simulation is not None):
+            raise ValueError("simulation belongs to device simulated, and the device needs it")
+        return self
+
+    @model_validator(mode="after")
+    def _pools_leave_no_gap(self) -> Self:
+        """The last canvas of an answer is cut to what is left, so it may have any length up to the longest."""
+        _refuse_repetition("pools", [pool.name for pool in self.pools])
+        served = 0
+        for sizes in sorted((pool.sizes for pool in self.pools), key=lambda sizes: sizes.least):
+            if sizes.least > served + 1:
+                raise ValueError(
+                    f"pools: no pool serves a canvas of {served + 1} positions, which an answer may end in"
+                )
+            served = max(served, sizes.most)
         return self
 
 
 class RayConfig(Section):
-    """``address`` null starts Ray on this machine; ``auto``, ``ray://host:port`` or ``host:port`` joins a cluster."""
+    """``address`` null starts Ray on this machine; ``auto``, ``ray://host:port`` or ``host:port`` joins a cluster.
+
+    ``serving`` is the way from the socket to the gateway: Ray Serve's own proxy (``default``), the same without its
+    threads and with gRPC between processes (``throughput``), or HAProxy in its place besides (``haproxy``).
+    """
 
     address: str | None = Field(default=None, min_length=1)
     dashboard: bool = False
+    serving: Serving = "default"
 
 
 class ClusterConfig(Section):
@@ -124,7 +249,10 @@ class ClusterConfig(Section):
     name: Name = "dllm"
     http: HttpConfig = HttpConfig()
     state: StateConfig = StateConfig()
+    gateway: GatewayConfig = GatewayConfig()
+    routing: RoutingConfig = RoutingConfig()
     keys: list[KeyConfig] = []
+    tenants: list[TenantConfig] = []
     models: list[ModelConfig] = Field(
         default=[
             ModelConfig(id="tiny-code", checkpoint="embedded:tiny-code"),
@@ -137,6 +265,7 @@ class ClusterConfig(Section):
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
         _refuse_repetition("models", [model.id for model in self.models])
+        _refuse_repetition("tenants", [tenant.name for tenant in self.tenants])
         if len({entry.key.get_secret_value() for entry in self.keys}) < len(self.keys):
             raise ValueError("keys: two entries have the same key")
         return self
@@ -163,12 +292,6 @@ def load_config(path: Path | None = None) -> ClusterConfig:
         return ClusterConfig.model_validate({} if tree is None else tree)
     except ValidationError as error:
         raise ConfigError("\n".join(_describe(fault) for fault in error.errors())) from error
-
-
-def _refuse_repetition(path: str, names: list[str]) -> None:
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise ValueError(f"{path}: {', '.join(repeated)} is given more than once")
 
 
 def _describe(fault: ErrorDetails) -> str:

@@ -7,14 +7,28 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from deployments.config import ClusterConfig, ConfigError, ModelConfig, load_config
+from deployments.config import ClusterConfig, ConfigError, ModelConfig, PoolConfig, SimulationConfig, load_config
+from dllm_worker.simulated.device import SimulatedDevice
 
 EXAMPLE = Path(__file__).parents[2] / "cluster.yaml"
 
 REFUSED = {
-    "models: [{id: a, checkpoint: b, pool: {replicaz: 1}}]": "models.0.pool.replicaz: unknown key",
+    "models: [{id: a, checkpoint: b, pools: [{replicaz: 1}]}]": "models.0.pools.0.replicaz: unknown key",
     "htpp: {}": "htpp: unknown key",
-    "models: [{id: a, checkpoint: b, pool: {replicas: 0}}]": "models.0.pool.replicas: Input should be greater than 0",
+    "models: [{id: a, checkpoint: b, pools: [{replicas: 0}]}]": "models.0.pools.0.replicas: Input should be greater",
+    "models: [{id: a, checkpoint: b, pools: []}]": "models.0.pools: ",
+    "models: [{id: a, checkpoint: b, pools: [{}, {}]}]": "models.0: pools: default is given more than once",
+    "models: [{id: a, checkpoint: b, pools: [{canvas: {least: 9, most: 8}}]}]": "pools.0.canvas: least is 9",
+    "models: [{id: a, checkpoint: b, pools: [{canvas: {least: 2, most: 8}}]}]": "no pool serves a canvas of 1 ",
+    (
+        "models: [{id: a, checkpoint: b, pools: [{canvas: {most: 8}}, {name: l, canvas: {least: 10, most: 16}}]}]"
+    ): "no pool serves a canvas of 9 positions",
+    "models: [{id: a, checkpoint: b, pools: [{stall_seconds: 1.5}]}]": "stall_seconds has to be at least twice",
+    "models: [{id: a, checkpoint: b, device: simulated}]": "models.0: simulation belongs to device simulated",
+    "models: [{id: a, checkpoint: b, simulation: {}}]": "models.0: simulation belongs to device simulated",
+    "tenants: [{name: a}, {name: a}]": "tenants: a is given more than once",
+    "tenants: [{name: a, quality_floor: best}]": "tenants.0.quality_floor: ",
+    "routing: {router: random}": "routing.router: ",
     "http: {port: '8000'}": "http.port: Input should be a valid integer",
     "http: {port: 65536}": "http.port: ",
     "http: {keep_alive_seconds: .inf}": "http.keep_alive_seconds: ",
@@ -23,7 +37,7 @@ REFUSED = {
     "models: [{checkpoint: b}]": "models.0.id: Field required",
     "models: []": "models: ",
     "models: [{id: a, checkpoint: b}, {id: a, checkpoint: c}]": "models: a is given more than once",
-    "models: [{id: a, checkpoint: b, device: cuda}]": "models.0: device cuda needs pool.gpus above 0",
+    "models: [{id: a, checkpoint: b, device: cuda}]": "models.0: device cuda needs gpus above 0 in each pool",
     "state: {url: 'http://host'}": "state.url: expected embedded, or a redis",
     "ray: {address: 'ray://head:10001'}": "state.url: the embedded server serves this machine only",
     "keys: [{tenant: a, key: 0123456789abcdef}, {tenant: b, key: 0123456789abcdef}]": "keys: two entries",
@@ -31,6 +45,10 @@ REFUSED = {
     "models: [": "while parsing",
     "- 1": "Input should be a valid dictionary",
 }
+
+
+LISTS: dict[str, type[BaseModel]] = {"models": ModelConfig, "pools": PoolConfig}
+"""The keys that hold lists of sections, each with an entry in the example."""
 
 
 def write(directory: Path, text: str) -> Path:
@@ -41,7 +59,7 @@ def write(directory: Path, text: str) -> Path:
 
 def keys_of(model: type[BaseModel]) -> dict[str, Any]:
     """The tree of a section's keys; a list of sections counts as one."""
-    sections = {"models": ModelConfig}
+    sections = LISTS
     tree = {}
     for name, field in model.model_fields.items():
         section = sections.get(name, field.annotation)
@@ -51,8 +69,8 @@ def keys_of(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def keys_in(tree: dict[str, Any]) -> dict[str, Any]:
-    first = {name: value[0] if name == "models" else value for name, value in tree.items()}
-    return {name: keys_in(value) if isinstance(value, dict) else None for name, value in first.items()}
+    first = {name: value[0] if name in LISTS else value for name, value in tree.items()}
+    return {name: keys_in(value) if isinstance(value, dict) and value else None for name, value in first.items()}
 
 
 def test_the_default_is_a_laptop_with_the_embedded_models() -> None:
@@ -99,3 +117,15 @@ def test_a_key_is_not_shown_with_the_configuration(tmp_path: Path) -> None:
     config = load_config(write(tmp_path, "keys: [{tenant: a, key: 0123456789abcdef}]"))
     assert "0123456789abcdef" not in repr(config)
     assert config.keys[0].key.get_secret_value() == "0123456789abcdef"
+
+
+def test_the_longest_canvas_is_that_of_any_pool(tmp_path: Path) -> None:
+    pools = "pools: [{name: l, canvas: {least: 33, most: 256}}, {name: s, canvas: {most: 64}}]"
+    (model,) = load_config(write(tmp_path, f"models: [{{id: a, checkpoint: b, {pools}}}]")).models
+    assert model.longest_canvas == 256
+    assert [(pool.sizes.least, pool.sizes.most) for pool in model.pools] == [(33, 256), (1, 64)]
+    assert ClusterConfig().models[0].longest_canvas > 10**9
+
+
+def test_a_simulated_device_is_configured_as_it_is_made() -> None:
+    assert SimulatedDevice(**SimulationConfig().model_dump()) == SimulatedDevice()

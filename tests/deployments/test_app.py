@@ -1,0 +1,82 @@
+"""What of the configuration becomes what of Ray Serve; that it runs is shown end to end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from deployments.app import ROUTERS, actor_options, build, deployment_name, served
+from deployments.config import (
+    AcceleratorConfig,
+    CanvasSizes,
+    ClusterConfig,
+    ConfigError,
+    GatewayConfig,
+    ModelConfig,
+    PoolConfig,
+    RoutingConfig,
+)
+from dllm_worker.models.checkpoint import describe, resolve_checkpoint
+
+CODE = "embedded:tiny-code"
+
+
+def model(*pools: PoolConfig) -> ModelConfig:
+    return ModelConfig(id="org/code", checkpoint=CODE, pools=list(pools))
+
+
+def sized(name: str, least: int, most: int, **config: Any) -> PoolConfig:
+    return PoolConfig(name=name, canvas=CanvasSizes(least=least, most=most), **config)
+
+
+def deployments_of(config: ClusterConfig) -> dict[str, Any]:
+    """All that the application is made of, by name."""
+    gateway = build(config, "redis://localhost", {})._bound_deployment
+    workers = [worker for pools in gateway.init_args[3].values() for worker in pools.values()]
+    return {bound.name: bound for bound in (gateway, *(worker._bound_deployment for worker in workers))}
+
+
+def test_each_pool_is_a_deployment() -> None:
+    small, large = sized("small", 1, 64, replicas=3, cpus=0.1), sized("large", 33, 256, max_running=8, max_waiting=4)
+    config = ClusterConfig(
+        models=[model(small, large)], routing=RoutingConfig(router="round_robin"), gateway=GatewayConfig(replicas=2)
+    )
+    made = deployments_of(config)
+    assert list(made) == ["gateway", "worker:org--code:small", "worker:org--code:large"]
+    assert [made[name].num_replicas for name in made] == [2, 3, 1]
+    assert made["worker:org--code:large"].max_ongoing_requests == 12
+    assert made["worker:org--code:large"].init_args == (config.models[0], large)
+    routers = {made[name]._deployment_config.request_router_config.request_router_class for name in list(made)[1:]}
+    assert routers == {ROUTERS["round_robin"]}
+
+
+@pytest.mark.parametrize("router", ROUTERS)
+def test_every_router_can_be_had(router: Any) -> None:
+    config = ClusterConfig(models=[model(PoolConfig())], routing=RoutingConfig(router=router))
+    chosen = deployments_of(config)["worker:org--code:default"]._deployment_config.request_router_config
+    names = {"phase": "PhaseRouter", "default": "PowerOfTwoChoicesRequestRouter", "round_robin": "RoundRobinRouter"}
+    assert chosen.get_request_router_class().__name__ == names[router]
+
+
+def test_a_replica_is_placed_by_what_its_pool_asks_for() -> None:
+    assert actor_options(PoolConfig(cpus=0.25)) == {"num_cpus": 0.25, "num_gpus": 0.0}
+    accelerator = AcceleratorConfig(type="H100", labels={"dllm/pool": "big"})
+    assert actor_options(PoolConfig(gpus=1.0, accelerator=accelerator)) == {
+        "num_cpus": 0.5,
+        "num_gpus": 1.0,
+        "accelerator_type": "H100",
+        "label_selector": {"dllm/pool": "big"},
+    }
+
+
+def test_the_name_of_a_deployment_has_no_slash() -> None:
+    assert deployment_name(model(PoolConfig()), PoolConfig()) == "worker:org--code:default"
+
+
+def test_requests_may_ask_for_the_canvases_that_are_served() -> None:
+    description = describe(resolve_checkpoint(CODE))
+    assert served(description, model(PoolConfig())) == description
+    assert served(description, model(sized("a", 1, 64), sized("b", 65, 100))).spec.max_canvas_length == 100
+    with pytest.raises(ConfigError, match="org/code: no pool serves its own canvas of 32 positions"):
+        build(ClusterConfig(models=[model(sized("a", 1, 31))]), "redis://localhost", {})
