@@ -10,15 +10,23 @@ ServingError
 │   └── ResponseNotFound          404  response_not_found
 ├── MethodNotAllowed              405  method_not_allowed
 ├── RequestTimeout                408  request_timeout
+├── IdempotencyInProgress         409  idempotency_in_progress
 ├── RequestTooLarge               413  request_too_large
 ├── UnsupportedMediaType          415  unsupported_media_type
+├── IdempotencyKeyReused          422  idempotency_key_reused
 ├── QueueFull                     429  queue_full
 ├── ClientClosedRequest           499  client_closed_request
+├── RequestCancelled              499  request_cancelled
 ├── InternalError                 500  internal_error
-└── Unavailable                   503  unavailable
-    ├── Overloaded                503  overloaded
-    ├── NoReplica                 503  no_replica
-    └── Draining                  503  draining
+│   ├── ReplicasLost              500  replicas_lost
+│   └── StreamLogFull             500  stream_log_full
+├── Unavailable                   503  unavailable
+│   ├── Overloaded                503  overloaded
+│   ├── NoReplica                 503  no_replica
+│   ├── ReplicaLost               503  replica_lost
+│   ├── GatewayLost               503  gateway_lost
+│   └── Draining                  503  draining
+└── DeadlineExceeded              504  deadline_exceeded
 
 A class owns its code, HTTP status, type, gRPC status and retry headers; no other module names a status.
 What the tenant can mend is 429, what the operator must mend is 503.
@@ -27,6 +35,7 @@ What the tenant can mend is 429, what the operator must mend is 503.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 RETRY_JITTER = 0.2
@@ -34,7 +43,8 @@ RETRY_JITTER = 0.2
 
 
 class ServingError(Exception):
-    """The root. ``parameter`` names the field at fault; ``retry_after`` is the least wait in seconds, where one helps.
+    """The root. ``parameter`` names the field at fault; ``retry_after`` is the least wait in seconds, where one helps;
+    ``details`` are further members of the error object.
 
     Instances survive pickling, since a replica raises some of them on the gateway's behalf.
     """
@@ -48,15 +58,21 @@ class ServingError(Exception):
     should_retry: ClassVar[bool | None] = None
 
     def __init__(
-        self, message: str | None = None, *, parameter: str | None = None, retry_after: float | None = None
+        self,
+        message: str | None = None,
+        *,
+        parameter: str | None = None,
+        retry_after: float | None = None,
+        details: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message or self.default_message)
         self.parameter = parameter
+        self.details = dict(details or {})
         self.retry_after = self.default_retry_after if retry_after is None else retry_after
 
     def envelope(self, request_id: str) -> dict[str, Any]:
         """The body of the answer."""
-        error = {"message": str(self), "type": self.type, "param": self.parameter, "code": self.code}
+        error = {"message": str(self), "type": self.type, "param": self.parameter, "code": self.code, **self.details}
         return {"error": error, "request_id": request_id}
 
     def headers(self, jitter: float = 0.0) -> dict[str, str]:
@@ -150,6 +166,17 @@ class RequestTimeout(ServingError):
     should_retry = False
 
 
+class IdempotencyInProgress(ServingError):
+    """A request with the same idempotency key is under way."""
+
+    code = "idempotency_in_progress"
+    status = 409
+    type = "invalid_request_error"
+    grpc_status = "ABORTED"
+    default_message = "A request with this idempotency key is under way."
+    default_retry_after = 1.0
+
+
 class RequestTooLarge(ServingError):
     """The body is longer than the limit; it was not parsed."""
 
@@ -168,6 +195,16 @@ class UnsupportedMediaType(ServingError):
     type = "invalid_request_error"
     grpc_status = "INVALID_ARGUMENT"
     default_message = "The body must be sent as 'Content-Type: application/json'."
+
+
+class IdempotencyKeyReused(ServingError):
+    """The idempotency key was sent before, with another payload."""
+
+    code = "idempotency_key_reused"
+    status = 422
+    type = "invalid_request_error"
+    grpc_status = "FAILED_PRECONDITION"
+    default_message = "This idempotency key was sent with another payload before."
 
 
 class QueueFull(ServingError):
@@ -191,6 +228,16 @@ class ClientClosedRequest(ServingError):
     default_message = "The client closed the connection."
 
 
+class RequestCancelled(ServingError):
+    """The request was cancelled by its tenant; those who follow it are told."""
+
+    code = "request_cancelled"
+    status = 499
+    type = "invalid_request_error"
+    grpc_status = "CANCELLED"
+    default_message = "The request was cancelled."
+
+
 class InternalError(ServingError):
     """A defect. The client is given the request id and nothing of the cause."""
 
@@ -199,6 +246,22 @@ class InternalError(ServingError):
     type = "server_error"
     grpc_status = "INTERNAL"
     default_message = "An internal error occurred. Quote the request id when you report it."
+
+
+class ReplicasLost(InternalError):
+    """One replica after the other was lost while it ran the request, which is likely to be the cause."""
+
+    code = "replicas_lost"
+    default_message = "Replica after replica was lost while it ran this request. It is not tried again."
+    should_retry = False
+
+
+class StreamLogFull(InternalError):
+    """The answer is longer than what is kept of one request."""
+
+    code = "stream_log_full"
+    default_message = "The answer is longer than what can be stored of one request."
+    should_retry = False
 
 
 class Unavailable(ServingError):
@@ -227,8 +290,45 @@ class NoReplica(Unavailable):
     default_retry_after = 2.0
 
 
+class ReplicaLost(Unavailable):
+    """The replica that ran the request died or hung."""
+
+    code = "replica_lost"
+    default_message = "The replica was lost before the request was finished."
+
+
+class GatewayLost(Unavailable):
+    """The gateway that answered the request died, and the request was not one that outlives it."""
+
+    code = "gateway_lost"
+    default_message = "The gateway was lost before the request was finished."
+
+
 class Draining(Unavailable):
     """The service is shutting down and takes no new work."""
 
     code = "draining"
     default_message = "The service is draining. Retry later."
+
+
+class DeadlineExceeded(ServingError):
+    """The request cannot be, or was not, begun before its deadline."""
+
+    code = "deadline_exceeded"
+    status = 504
+    type = "server_error"
+    grpc_status = "DEADLINE_EXCEEDED"
+    default_message = "The request cannot be begun before its deadline."
+    should_retry = False
+
+
+def error_of(code: str, message: str, parameter: str | None = None) -> ServingError:
+    """The error that was told as ``code``; what this version does not know is an :class:`InternalError`."""
+    kinds = {kind.code: kind for kind in _kinds(ServingError)}
+    return kinds.get(code, InternalError)(message, parameter=parameter)
+
+
+def _kinds(root: type[ServingError]) -> Iterator[type[ServingError]]:
+    for kind in root.__subclasses__():
+        yield kind
+        yield from _kinds(kind)

@@ -1,0 +1,176 @@
+"""All requests that this gateway runs, and the way to those that others run."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from deployments.errors import GatewayLost, InternalError, ModelNotFound, ResponseNotFound, ServingError, Unavailable
+from deployments.execution.entries import Committed, Failed, decode_entry, encode_entry, outputs_of
+from deployments.execution.execution import Execution, Past, Work
+from deployments.execution.failover import Failover
+from deployments.execution.journal import Clock, Journal
+from deployments.execution.plans import decode_plan, encode_plan
+from deployments.execution.settings import ExecutionSettings
+from deployments.gateway.assembler import Done, Output
+from deployments.state.store import Change, RequestKey, RequestStore, StateError, Unfinished
+
+if TYPE_CHECKING:
+    from deployments.gateway.model import Model
+
+logger = logging.getLogger(__name__)
+
+TAKEOVERS_AT_ONCE = 16
+FOLLOW_SECONDS = 5.0
+RENEWALS_PER_LEASE = 3
+
+
+class Executions:
+    """``owner`` is this gateway's name among the others. Nothing is left in here of a request that has ended."""
+
+    def __init__(
+        self,
+        store: RequestStore,
+        models: Mapping[str, Model],
+        clock: Clock,
+        owner: str,
+        settings: ExecutionSettings | None = None,
+    ) -> None:
+        self._store, self._models, self._clock, self._owner = store, models, clock, owner
+        self._settings = settings or ExecutionSettings()
+        self._running: dict[RequestKey, Execution] = {}
+
+    async def start(self, work: Work) -> Execution:
+        """Accept a request. Raises :class:`Unavailable` for a durable one that cannot be stored."""
+        work = replace(work, record=replace(work.record, owner=self._owner))
+        plan = encode_plan(work.plan) if work.record.durable else None
+        journal = Journal(self._store, work.record, plan, self._clock, self._settings)
+        await journal.open()
+        return self._run(work, journal, Past())
+
+    async def follow(self, key: RequestKey) -> AsyncGenerator[tuple[Output, ...]]:
+        """The outputs of a request, from the first to the last, wherever it runs or ran; first ``()``, or all that
+        there are, when a replica has admitted it. Raises :class:`ResponseNotFound`, and the error that ended it.
+        """
+        execution = self._running.get(key)
+        source = self._follow_log(key) if execution is None else execution.follow()
+        async with aclosing(source):
+            async for outputs in source:
+                yield outputs
+
+    async def cancel(self, key: RequestKey) -> bool:
+        """Whether the request is cancelled, or about to be: by the gateway that has it, within one step."""
+        execution = self._running.get(key)
+        if execution is not None:
+            await execution.cancel()
+            return True
+        record = await self._store.get(key)
+        if record is None or record.has_ended:
+            return False
+        await self._store.send(record.owner, f"{key.tenant} {key.id}")
+        return True
+
+    def renew_leases(self) -> None:
+        """Prolong the lease of every request that runs here."""
+        for execution in self._running.values():
+            execution.renew()
+
+    async def take_over(self) -> None:
+        """Go on with durable requests whose gateway is gone, and close the records of the others."""
+        for key in await self._store.expired(self._clock(), TAKEOVERS_AT_ONCE):
+            if key not in self._running:
+                now = self._clock()
+                until = now + self._settings.lease_seconds
+                unfinished = await self._store.acquire(key, self._owner, now, until)
+                if unfinished is not None:
+                    await self._adopt(unfinished)
+
+    async def obey(self, wait_seconds: float) -> None:
+        """Cancel what other gateways were asked to cancel, waiting for the first such message."""
+        for message in await self._store.receive(self._owner, wait_seconds):
+            tenant, _, id = message.partition(" ")
+            execution = self._running.get(RequestKey(tenant, id))
+            if execution is not None:
+                await execution.cancel()
+
+    async def serve(self) -> None:
+        """Renew, take over and obey until cancelled. A store that fails is asked again."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._repeat(self._renew_now, self._settings.lease_seconds / RENEWALS_PER_LEASE))
+            group.create_task(self._repeat(self.take_over, self._settings.takeover_seconds))
+            group.create_task(self._repeat(lambda: self.obey(FOLLOW_SECONDS), 0.0))
+
+    async def close(self) -> None:
+        """Leave durable requests to other gateways and end the rest."""
+        await asyncio.gather(*(execution.release() for execution in list(self._running.values())))
+
+    def check_integrity(self) -> None:
+        """Raise :class:`InternalError` when an execution has ended and is held all the same."""
+        held = [key.id for key, execution in self._running.items() if execution.has_ended]
+        if held:
+            raise InternalError(f"ended requests are held: {', '.join(held)}")
+
+    def _run(self, work: Work, journal: Journal, past: Past) -> Execution:
+        failover = Failover(self._settings.patience_seconds)
+        execution = Execution(work, journal, failover, self._clock, past=past)
+        self._running[execution.key] = execution
+        execution.on_end(lambda: self._running.pop(execution.key, None))
+        return execution
+
+    async def _adopt(self, unfinished: Unfinished) -> None:
+        record = unfinished.record
+        entries = [decode_entry(data) for data in unfinished.entries]
+        past = Past(tuple(entry for entry in entries if isinstance(entry, Committed)), unfinished.checkpoint)
+        model = self._models.get(record.model)
+        if not unfinished.plan or model is None:
+            await self._bury(unfinished, ModelNotFound() if unfinished.plan else GatewayLost())
+            return
+        logger.info("request %s is taken over from gateway %s", record.id, record.owner)
+        work = Work(replace(record, owner=self._owner), model, decode_plan(unfinished.plan))
+        journal = Journal(self._store, work.record, unfinished.plan, self._clock, self._settings, unfinished.entries)
+        journal.keep()
+        self._run(work, journal, past)
+
+    async def _bury(self, unfinished: Unfinished, error: ServingError) -> None:
+        record, entry = unfinished.record, encode_entry(Failed.of(error))
+        after = len(unfinished.entries)
+        change = Change(self._clock(), after=after, entries=(entry,), status="failed", error_code=error.code)
+        await self._store.write(record.key, record.epoch, change)
+
+    async def _follow_log(self, key: RequestKey) -> AsyncGenerator[tuple[Output, ...]]:
+        after, told = 0, False
+        while True:
+            try:
+                record = await self._store.get(key)
+                log = await self._store.entries(key, after, 0.0 if record is None else FOLLOW_SECONDS)
+            except StateError as error:
+                raise Unavailable("The request cannot be read now.") from error
+            if record is None and not log:
+                raise ResponseNotFound
+            if not told and record is not None and record.status != "queued":
+                told = True
+                yield ()
+            for entry in map(decode_entry, log):
+                outputs = outputs_of(entry)
+                yield outputs
+                if outputs and isinstance(outputs[-1], Done):
+                    return
+            after += len(log)
+            if not log and record is not None and record.has_ended:
+                raise InternalError("The answer of this request is not kept.")
+
+    async def _renew_now(self) -> None:
+        self.renew_leases()
+
+    async def _repeat(self, act: Callable[[], Awaitable[None]], pause: float) -> None:
+        while True:
+            try:
+                await act()
+            except StateError as error:
+                logger.warning("the state store fails: %r", error)
+                await asyncio.sleep(max(pause, 1.0))
+            await asyncio.sleep(pause)

@@ -1,0 +1,86 @@
+"""Requests whose replicas follow a script, and the parts that run them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from deployments.execution.execution import Execution, Work
+from deployments.execution.executions import Executions
+from deployments.execution.settings import ExecutionSettings
+from deployments.gateway.assembler import Done, Output
+from deployments.gateway.pieces import Hole
+from deployments.gateway.plan import Plan
+from deployments.gateway.writer import Delta
+from deployments.run import Progress
+from deployments.state.memory import MemoryStore
+from deployments.state.record import RequestRecord
+from deployments.state.store import RequestStore
+from dllm_worker.request import Commit, Finish, Request, Usage
+from tests.deployments.gateway.scripted import NOW, ScriptedPool, Step, byte_text, model
+
+TEXT = "a canvas that outlives its worker"
+TOKENS = tuple(byte_text().encode(TEXT))
+SETTINGS = ExecutionSettings(write_seconds=5.0)
+
+
+def scripts(*runs: Iterable[Step]) -> ScriptedPool:
+    """A pool that plays ``runs`` to one run after the other."""
+    remaining = iter(runs)
+    return ScriptedPool(lambda request: next(remaining))
+
+
+def told(start: int, stop: int, replica: str = "", *, boundary: bool = False) -> Progress:
+    """A message that commits ``TOKENS[start:stop]``; its checkpoint says how far the request is."""
+    commit = Commit("request", 0, stop, start, TOKENS[start:stop])
+    return Progress((commit,), checkpoint=f"{stop}".encode(), replica=replica, boundary=boundary)
+
+
+def finished() -> Progress:
+    usage = Usage(prompt_tokens=2, completion_tokens=len(TOKENS), denoising_steps=4, position_forwards=64)
+    return Progress((Finish("request", "length", usage),))
+
+
+def work(pool: ScriptedPool, *, durable: bool = False, stops: tuple[str, ...] = (), name: str = "request") -> Work:
+    request = Request(id=name, prompt=(3, 4), max_tokens=len(TOKENS))
+    record = RequestRecord(
+        id=name,
+        tenant="acme",
+        model="tiny",
+        endpoint="/v1/completions",
+        parameters={},
+        created_at=NOW,
+        updated_at=NOW,
+        durable=durable,
+    )
+    return Work(record, model(pool), Plan(request, (Hole(len(TOKENS)),), stops))
+
+
+@dataclass(slots=True)
+class Cluster:
+    """Gateways over one pool and one store; the test moves the clock."""
+
+    pool: ScriptedPool
+    store: RequestStore = field(default_factory=MemoryStore)
+    now: float = NOW
+
+    def gateway(self, name: str = "gateway-a") -> Executions:
+        return Executions(self.store, {"tiny": model(self.pool)}, lambda: self.now, name, SETTINGS)
+
+    async def start(self, executions: Executions, **terms: bool | str | tuple[str, ...]) -> Execution:
+        return await executions.start(work(self.pool, **terms))  # type: ignore[arg-type]
+
+
+async def outputs_of(execution: Execution) -> list[Output]:
+    return [output async for batch in execution.follow() for output in batch]
+
+
+def text_of(outputs: Iterable[Output]) -> str:
+    return "".join(output.text for output in outputs if isinstance(output, Delta))
+
+
+def done_of(outputs: list[Output]) -> Done:
+    done = outputs[-1]
+    assert isinstance(done, Done)
+    assert sum(isinstance(output, Done) for output in outputs) == 1
+    return done
