@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from deployments.errors import InvalidRequest, UnsupportedParameter
+from deployments.gateway.effort import EFFORTS, adjustable, with_effort
 from deployments.gateway.schema import Cache, CanvasFormat, Diffusion, GenerationBody
 from dllm_worker.canvas import attention_of
 from dllm_worker.capabilities import CapabilityError, cache_reads, caches, reads
@@ -61,6 +62,18 @@ def defaults_json(description: ModelDescription) -> dict[str, Any]:
     reused = {name: getattr(cache, name) for name in CACHE if name in cache_reads(cache.kind, spec.context_attention)}
     diffusion = {RENAMED.get(name, name): value for name, value in stated.items() if name not in OPENAI}
     return {name: stated[name] for name in OPENAI if name in stated} | {"diffusion": {**diffusion, "cache": reused}}
+
+
+def efforts_json(description: ModelDescription) -> dict[str, Any]:
+    """What each effort sets in a request that states nothing else; nothing where the model's algorithm reads none."""
+    spec, usual = description.spec, description.defaults
+    whole = Request("", max_tokens=spec.canvas_length, sampling=usual)
+    fields = sorted(adjustable(whole))
+    efforts = {level: with_effort(whole, level, spec).sampling for level in EFFORTS if fields}
+    return {
+        level: {RENAMED.get(name, name): value for name in fields if (value := getattr(sampling, name)) is not None}
+        for level, sampling in efforts.items()
+    }
 
 
 def chosen(body: GenerationBody, spec: ModelSpec) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deployments.errors import ModelNotFound
-from deployments.gateway.diffusion import defaults_json, parameters
+from deployments.gateway.diffusion import defaults_json, efforts_json, parameters
 from dllm_worker.capabilities import capabilities
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class Model:
             "schedules": list(able.schedules),
             "caches": {attention: list(kinds) for attention, kinds in able.caches.items()},
             "defaults": defaults_json(self.description),
+            "efforts": efforts_json(self.description),
             "infill": able.infill,
             "guidance": able.guidance,
         }

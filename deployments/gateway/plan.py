@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from deployments.errors import ContextLengthExceeded, InvalidRequest
-from deployments.gateway.diffusion import Watch, asked, checked, watch
+from deployments.gateway.diffusion import Watch, asked, checked, chosen, watch
+from deployments.gateway.effort import AppliedEffort
 from deployments.gateway.pieces import Hole, Piece, Pinned
 from deployments.gateway.schema import ChatBody, CompletionBody, GenerationBody, InfillBody
+from deployments.gateway.terms import Terms, settle
 from dllm_worker.canvas import attention_of, first_start
 from dllm_worker.request import Request
 from dllm_worker.text import TextError
@@ -24,12 +26,18 @@ COMPLETION_TOKENS = 16
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One request to the engine and how its tokens become the answer."""
+    """One request to the engine and how its tokens become the answer.
+
+    ``affinity`` is equal for requests whose tenant expects them to share a prefix. ``effort`` is there when one was
+    asked for, or another one runs than the model's own.
+    """
 
     request: Request
     pieces: tuple[Piece, ...]
     stops: tuple[str, ...] = ()
     watch: Watch | None = None
+    affinity: str | None = None
+    effort: AppliedEffort | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The parameters that run, defaults filled in; no text of the client's."""
@@ -39,6 +47,8 @@ class Plan:
             "max_tokens": sum(holes),
             "holes": len(holes),
             "canvas_length": self.request.canvas_length,
+            "effort": str(self.effort) if self.effort else None,
+            "deadline": self.request.deadline,
             "stops": len(self.stops),
             "context_attention": self.request.context_attention,
             "sampling": asdict(self.request.sampling),
@@ -51,7 +61,8 @@ class Planner:
     """Plans one request of a model.
 
     ``seed`` and ``default_max_tokens`` are used when the client names none. Prefixes are shared among requests with
-    the same ``cache_salt`` only.
+    the same ``cache_salt`` only. The canvas is the one that the client or the model chose and is never shortened: the
+    context is divided as the canvases are, so another length would be another text. The engine cuts the last one.
     """
 
     description: ModelDescription
@@ -60,6 +71,7 @@ class Planner:
     request_id: str
     seed: int
     cache_salt: str = ""
+    terms: Terms = field(default_factory=Terms)
 
     def chat(self, body: ChatBody) -> Plan:
         """An answer to a conversation."""
@@ -123,7 +135,7 @@ class Planner:
 
     def _continuation(self, body: GenerationBody, prompt: list[int], length: int, stops: list[str]) -> Plan:
         request = replace(self._request(body, prompt, template=False), max_tokens=length)
-        return Plan(checked(request, body, self._spec), (Hole(length),), tuple(stops), watch(body))
+        return replace(self._settled(request, body, (Hole(length),)), stops=tuple(stops))
 
     def _template(self, body: GenerationBody, request: Request, pieces: tuple[Piece, ...], pinned: list[int]) -> Plan:
         """One canvas of ``pieces``; ``pinned`` are the tokens of those that are pinned, end to end."""
@@ -132,7 +144,15 @@ class Planner:
         template = tuple(
             None if isinstance(piece, Hole) else next(given) for piece in pieces for _ in range(piece.length)
         )
-        return Plan(checked(replace(request, template=template), body, self._spec), pieces, watch=watch(body))
+        return self._settled(replace(request, template=template), body, pieces)
+
+    def _settled(self, request: Request, body: GenerationBody, pieces: tuple[Piece, ...]) -> Plan:
+        """The plan of a request that the model can run, with the effort that its terms leave it."""
+        spec = self._spec
+        checked(request, body, spec)
+        request, effort = settle(request, body.reasoning_effort, spec, chosen(body, spec), self.terms)
+        affinity = self.terms.affinity(body.prompt_cache_key)
+        return Plan(request, pieces, watch=watch(body), affinity=affinity, effort=effort)
 
     def _require_room(self, request: Request, template: int) -> None:
         """The template, and what of the prompt shares its canvas, must fit the largest canvas and the context."""

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
+from deployments.gateway.effort import Effort
 from dllm_worker import ranges
 from dllm_worker.request import Algorithm, CacheKind, EndOfSequence, Schedule
 from dllm_worker.spec import ContextAttention
@@ -168,7 +169,9 @@ class GenerationBody(BaseModel):
     temperature: Annotated[float, within(ranges.SAMPLING["temperature"])] | None = None
     top_p: Annotated[float, within(ranges.SAMPLING["top_p"])] | None = None
     seed: Annotated[int, within(ranges.SAMPLING["seed"])] | None = None
+    reasoning_effort: Effort | None = None
     stream: bool | None = None
+    store_stream: bool | None = None
     stream_options: StreamOptions | None = None
     diffusion: Diffusion | None = None
     diffusing: bool | None = None
@@ -222,7 +225,6 @@ class ChatBody(GenerationBody):
     modalities: Annotated[None, only(["text"])] = None
     audio: Null = None
     prediction: Null = None
-    reasoning_effort: Null = None
     verbosity: Null = None
     web_search_options: Null = None
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from deployments.execution.settings import ExecutionSettings
+from deployments.gateway.effort import Effort
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,8 +14,8 @@ class GatewaySettings:
     """Sizes in bytes, times in seconds.
 
     ``default_max_tokens`` is the length of a chat answer whose client names none, as far as the context has room.
-    ``state_timeout_seconds`` bounds how long one write of the request record may hold an answer back, and
-    ``ready_timeout_seconds`` how long a pool may take to say that it is ready.
+    ``state_timeout_seconds`` bounds a read of a request record, and ``ready_timeout_seconds`` how long a pool may take
+    to say that it is ready. ``quality_floors`` are the least efforts of requests, by tenant.
     """
 
     version: str = "0.1.0"
@@ -21,3 +25,5 @@ class GatewaySettings:
     state_timeout_seconds: float = 0.5
     ready_timeout_seconds: float = 2.0
     default_max_tokens: int = 256
+    quality_floors: Mapping[str, Effort] = field(default_factory=dict)
+    execution: ExecutionSettings = field(default_factory=ExecutionSettings)
