@@ -18,6 +18,7 @@ from deployments.gateway.schema import CompletionBody, InfillBody
 from deployments.gateway.settings import GatewaySettings
 from deployments.gateway.writer import Delta
 from deployments.pool import LocalPool
+from deployments.run import Run
 from deployments.worker import start_engine
 from dllm_worker.models.checkpoint import describe, resolve_checkpoint
 from dllm_worker.text import Text
@@ -38,11 +39,11 @@ async def answer(config: ModelConfig, endpoint: str, body: Mapping[str, Any]) ->
     planner = Planner(description, text, GatewaySettings().default_max_tokens, "offline", seed)
     plan = _plan(planner, endpoint, {"model": config.id, **body})
     assembler = Assembler(plan, text, description.spec)
-    engine = start_engine(config)
+    engine = start_engine(config, config.pools[0])
     try:
-        async with aclosing(LocalPool(engine).generate(plan.request)) as events_of_run:
-            async for events in events_of_run:
-                for output in assembler.push(events):
+        async with aclosing(LocalPool(engine).generate(Run(plan.request))) as messages:
+            async for progress in messages:
+                for output in assembler.push(progress.events):
                     yield output
                 if assembler.done:
                     return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,9 @@ import pytest
 from cluster.hosting import prepare_environment
 from cluster.valkey import embedded_valkey
 from deployments.config import RayConfig
+
+# Networks this small lose by a second thread, and with one the rows of a product do not depend on their number.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Ray reads its environment when it is imported, which some test modules do before the first cluster starts.
 prepare_environment(RayConfig())

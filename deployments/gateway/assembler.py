@@ -20,11 +20,17 @@ if TYPE_CHECKING:
     from dllm_worker.text import Text
 
 
+EndReason = Literal["stop", "length", "deadline"]
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The end of the answer. ``work`` is the engine's account; after a stop string it may count tokens beyond it."""
+    """The end of the answer. ``work`` is the engine's account; after a stop string it may count tokens beyond it.
 
-    reason: Literal["stop", "length"]
+    An answer whose ``reason`` is ``deadline`` has the best that there was of its last canvas.
+    """
+
+    reason: EndReason
     prompt_tokens: int
     completion_tokens: int
     work: Usage
@@ -71,10 +77,10 @@ class Assembler:
         """The stop string may also complete in the last text. An abort is not the client's: the replica gave up."""
         if event.reason == "abort":
             raise NoReplica("The replica gave the request up before it was finished.")
-        reason = "stop" if self._writer.stopped else event.reason
+        reason: EndReason = "stop" if self._writer.stopped else event.reason
         return self._end(reason, event.usage.completion_tokens, event.usage)
 
-    def _end(self, reason: Literal["stop", "length"], completion_tokens: int, work: Usage) -> Done:
+    def _end(self, reason: EndReason, completion_tokens: int, work: Usage) -> Done:
         self.done = True
         return Done(reason, self._prompt_tokens, completion_tokens, work)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
+from deployments.execution.executions import Executions
 from deployments.gateway.auth import KeyHolder
 from deployments.gateway.ids import Clock, Entropy, ulid
 from deployments.gateway.model import Model
@@ -23,6 +24,7 @@ class Gateway:
 
     models: Mapping[str, Model]
     store: RequestStore
+    executions: Executions
     settings: GatewaySettings
     clock: Clock
     entropy: Entropy

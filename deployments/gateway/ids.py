@@ -23,6 +23,14 @@ def ulid(now: float, entropy: Entropy) -> str:
     return "".join(CROCKFORD[value >> shift & 31] for shift in range(125, -1, -5))
 
 
+def ulid_time(text: str) -> float:
+    """The time of a :func:`ulid`, to the millisecond."""
+    milliseconds = 0
+    for digit in text[:10]:
+        milliseconds = milliseconds << 5 | CROCKFORD.index(digit)
+    return milliseconds / 1000
+
+
 def brought_id(value: str | None) -> str | None:
     """The client's own id, if it is one that is safe to log and to return."""
     return value if value is not None and BROUGHT_ID.fullmatch(value) else None

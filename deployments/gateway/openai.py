@@ -54,7 +54,7 @@ class Dialect(ABC):
 
     def closing(self, done: Done) -> Json:
         """The last chunk with content: why the answer ended."""
-        return self._chunk(self.content(finish_reason=done.reason))
+        return {**self._chunk(self.content(finish_reason=finish_reason(done))), **cut_short(done)}
 
     def usage(self, done: Done) -> Json:
         """The chunk after the last one, for clients that asked for usage."""
@@ -64,7 +64,7 @@ class Dialect(ABC):
         return {**self._head(self.chunk_object), **content, "usage": None}
 
     def _answer(self, content: Json, done: Done) -> Json:
-        return {**self._head(self.answer_object), **content, "usage": usage_json(done)}
+        return {**self._head(self.answer_object), **content, "usage": usage_json(done), **cut_short(done)}
 
     def _head(self, kind: str) -> Json:
         return {
@@ -91,7 +91,7 @@ class ChatDialect(Dialect):
 
     def whole(self, deltas: Sequence[Delta], done: Done) -> Json:
         message = {"role": "assistant", "content": joined(deltas), "refusal": None}
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": done.reason}
+        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason(done)}
         return self._answer({"choices": [choice]}, done)
 
 
@@ -107,7 +107,7 @@ class CompletionDialect(Dialect):
         return {"choices": [{"index": 0, "text": text, "logprobs": None, "finish_reason": finish_reason}]}
 
     def whole(self, deltas: Sequence[Delta], done: Done) -> Json:
-        choice = {"index": 0, "text": joined(deltas), "logprobs": None, "finish_reason": done.reason}
+        choice = {"index": 0, "text": joined(deltas), "logprobs": None, "finish_reason": finish_reason(done)}
         return self._answer({"choices": [choice]}, done)
 
 
@@ -129,7 +129,17 @@ class InfillDialect(Dialect):
 
     def whole(self, deltas: Sequence[Delta], done: Done) -> Json:
         holes = [joined([delta for delta in deltas if delta.hole == index]) for index in range(self.holes)]
-        return self._answer({"text": joined(deltas), "holes": holes, "finish_reason": done.reason}, done)
+        return self._answer({"text": joined(deltas), "holes": holes, "finish_reason": finish_reason(done)}, done)
+
+
+def finish_reason(done: Done) -> str:
+    """Why the answer ended, in the words of the OpenAI API, which knows no deadline."""
+    return "length" if done.reason == "deadline" else done.reason
+
+
+def cut_short(done: Done) -> Json:
+    """What is said beside that of an answer that its deadline ended."""
+    return {"diffusion": {"finish": done.reason}} if done.reason == "deadline" else {}
 
 
 def joined(deltas: Sequence[Delta]) -> str:

@@ -42,7 +42,7 @@ async def unless_disconnected(receive: Receive, work: Awaitable[T]) -> T:
     working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_disconnect(receive))
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
+        if leaving.done() or not working.done():
             raise ClientClosedRequest
         return working.result()
     finally:

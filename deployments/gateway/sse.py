@@ -13,11 +13,12 @@ KEEP_ALIVE = b": keep-alive\n\n"
 DONE = b"data: [DONE]\n\n"
 
 
-def frame(data: Mapping[str, Any], sequence: int) -> bytes:
-    """One event: its sequence number, one line of JSON, a blank line."""
-    return b"id: %d\n%b" % (sequence, unnumbered(data))
+def frame(data: Mapping[str, Any], sequence: int, event: str | None = None) -> bytes:
+    """One event: its sequence number, its name if it has one, one line of JSON, a blank line."""
+    return b"id: %d\n%b" % (sequence, unnumbered(data, event))
 
 
-def unnumbered(data: Mapping[str, Any]) -> bytes:
-    """One event outside the sequence: an error."""
-    return b"data: %b\n\n" % ascii_json(data)
+def unnumbered(data: Mapping[str, Any], event: str | None = None) -> bytes:
+    """One event outside the sequence: a view of the canvas, or an error."""
+    name = b"" if event is None else b"event: %b\n" % event.encode("ascii")
+    return b"%bdata: %b\n\n" % (name, ascii_json(data))

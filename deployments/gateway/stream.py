@@ -1,17 +1,21 @@
 """One answer as a server-sent event stream.
 
-The first chunk goes out when a replica has admitted the request, comments keep the connection alive while nothing
-happens, and a failure is told inside the stream, since its status is already on the way.
+A frame of committed text has a number, which depends on the answer alone: whoever writes the stream again numbers it
+alike, so a reader who was cut off can ask for what follows the last number that it has seen. A view of the canvas has
+none. Comments keep the connection alive while nothing happens, and a failure is told inside the stream, since its
+status is already on the way.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 
 import anyio
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from deployments.errors import ServingError
 from deployments.gateway import sse
 from deployments.gateway.assembler import Done, Output
 from deployments.gateway.canvas import CanvasFrame
@@ -22,52 +26,107 @@ from deployments.gateway.writer import Delta
 Part = tuple[Output, ...] | None
 
 
-class ChunkWriter:
-    """Numbers the chunks of one answer and writes them in the words of ``dialect``."""
+class StreamWriter(ABC):
+    """Writes the outputs of one answer as frames, numbered from ``first`` on; those up to ``after`` are left out."""
 
-    def __init__(self, dialect: Dialect, *, include_usage: bool) -> None:
-        self._dialect, self._include_usage = dialect, include_usage
-        self._sequence = 0
+    def __init__(self, first: int, after: int | None = None) -> None:
+        self._next, self._after = first, first - 1 if after is None else after
+        self._views = 0
         self._opened = False
 
+    def begin(self) -> bytes:
+        """What is told before a replica has admitted the request."""
+        return b""
+
     def write(self, outputs: Sequence[Output]) -> bytes:
-        """The frames of ``outputs``, after the opening frame if they are the first."""
-        opening = [] if self._opened else [self._dialect.opening()]
-        self._opened = True
-        frames = [self._frame(chunk) for chunk in opening]
-        frames += [self._frame(chunk) for output in outputs for chunk in self._chunks(output)]
+        """The frames of ``outputs``, after the opening frames if they are the first."""
+        frames = [self._open()]
+        for output in outputs:
+            if isinstance(output, CanvasFrame):
+                self._views += 1
+                frames.append(self._view(output, self._views))
+            else:
+                frames += (self._number(chunk) for chunk in self._chunks(output))
         return b"".join(frames)
 
-    def _chunks(self, output: Output) -> Iterator[Json]:
+    def fail(self, error: ServingError, request_id: str) -> bytes:
+        """The end of a stream that failed."""
+        return self._open() + sse.unnumbered(error.envelope(request_id))
+
+    def end(self) -> bytes:
+        """What follows the last frame."""
+        return b""
+
+    @abstractmethod
+    def _opening(self) -> Iterator[Json]:
+        """The chunks that say that a replica has admitted the request."""
+
+    @abstractmethod
+    def _chunks(self, output: Delta | Done) -> Iterator[Json]:
+        """The chunks of a part of the answer."""
+
+    @abstractmethod
+    def _frame(self, chunk: Json, sequence: int) -> bytes:
+        """The frame with that number."""
+
+    @abstractmethod
+    def _view(self, frame: CanvasFrame, sequence: int) -> bytes:
+        """The frame of a view of the canvas, the ``sequence``-th of this stream."""
+
+    def _open(self) -> bytes:
+        if self._opened:
+            return b""
+        self._opened = True
+        return b"".join(self._number(chunk) for chunk in self._opening())
+
+    def _number(self, chunk: Json) -> bytes:
+        sequence, self._next = self._next, self._next + 1
+        return self._frame(chunk, sequence) if sequence > self._after else b""
+
+
+class ChunkWriter(StreamWriter):
+    """Writes chunks in the words of ``dialect``; the first one has number 1."""
+
+    def __init__(self, dialect: Dialect, *, include_usage: bool, after: int | None = None) -> None:
+        super().__init__(1, after)
+        self._dialect, self._include_usage = dialect, include_usage
+
+    def end(self) -> bytes:
+        return sse.DONE
+
+    def _opening(self) -> Iterator[Json]:
+        yield self._dialect.opening()
+
+    def _chunks(self, output: Delta | Done) -> Iterator[Json]:
         match output:
             case Delta():
                 yield self._dialect.delta(output)
-            case CanvasFrame():
-                yield self._dialect.canvas(output, self._sequence + 1)
             case Done():
                 yield self._dialect.closing(output)
                 if self._include_usage:
                     yield self._dialect.usage(output)
 
-    def _frame(self, chunk: Json) -> bytes:
-        self._sequence += 1
-        return sse.frame(chunk, self._sequence)
+    def _frame(self, chunk: Json, sequence: int) -> bytes:
+        return sse.frame(chunk, sequence)
+
+    def _view(self, frame: CanvasFrame, sequence: int) -> bytes:
+        return sse.unnumbered(self._dialect.canvas(frame, sequence))
 
 
 class EventStream(StreamingResponse):
-    """Sends ``first`` and what follows it, where ``None`` is a pause. However it ends, the run behind it is closed."""
+    """Sends ``begun`` and what ``parts`` bring, where ``None`` is a pause. However it ends, ``parts`` are closed."""
 
     def __init__(
         self,
-        first: Part,
-        rest: AsyncGenerator[Part],
-        writer: ChunkWriter,
+        begun: bytes,
+        parts: AsyncGenerator[Part],
+        writer: StreamWriter,
         request_id: str,
-        headers: dict[str, str],
+        headers: Mapping[str, str],
     ) -> None:
-        self._rest = rest
-        self._bytes = event_bytes(first, rest, writer, request_id)
-        super().__init__(self._bytes, media_type=sse.MEDIA_TYPE, headers=sse.HEADERS | headers)
+        self._parts = parts
+        self._bytes = event_bytes(begun, parts, writer, request_id)
+        super().__init__(self._bytes, media_type=sse.MEDIA_TYPE, headers={**sse.HEADERS, **headers})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -75,21 +134,25 @@ class EventStream(StreamingResponse):
         finally:
             with anyio.CancelScope(shield=True):
                 await self._bytes.aclose()
-                await self._rest.aclose()
+                await self._parts.aclose()
 
 
 async def event_bytes(
-    first: Part, rest: AsyncIterator[Part], writer: ChunkWriter, request_id: str
+    begun: bytes, parts: AsyncIterator[Part], writer: StreamWriter, request_id: str
 ) -> AsyncGenerator[bytes]:
-    """The stream. It always ends with ``[DONE]``."""
+    """The stream behind ``begun``. It always ends as its writer ends streams."""
     try:
-        yield _bytes(first, writer)
-        async for part in rest:
-            yield _bytes(part, writer)
+        if begun:
+            yield begun
+        async for part in parts:
+            if frames := part_bytes(part, writer):
+                yield frames
     except Exception as error:
-        yield sse.unnumbered(told(error, request_id).envelope(request_id))
-    yield sse.DONE
+        yield writer.fail(told(error, request_id), request_id)
+    if end := writer.end():
+        yield end
 
 
-def _bytes(part: Part, writer: ChunkWriter) -> bytes:
+def part_bytes(part: Part, writer: StreamWriter) -> bytes:
+    """The frames of a part, or the comment for a pause."""
     return sse.KEEP_ALIVE if part is None else writer.write(part)

@@ -22,6 +22,18 @@ def usage_json(done: Done) -> dict[str, Any]:
     }
 
 
+def response_usage_json(done: Done) -> dict[str, Any]:
+    """The same in the words of the Responses API."""
+    return {
+        "input_tokens": done.prompt_tokens,
+        "input_tokens_details": {"cached_tokens": done.work.cached_tokens, "cache_write_tokens": 0},
+        "output_tokens": done.completion_tokens,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": done.prompt_tokens + done.completion_tokens,
+        "diffusion": _work_json(done.work),
+    }
+
+
 def _work_json(work: Usage) -> dict[str, Any]:
     return {
         "denoising_steps": work.denoising_steps,

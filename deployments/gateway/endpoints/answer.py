@@ -2,89 +2,106 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import AsyncGenerator
-from typing import Any
-from urllib.parse import quote
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
 
+import anyio
 from fastapi import Request
 from starlette.responses import JSONResponse, Response
 
-from deployments.errors import InvalidRequest
-from deployments.gateway.assembler import Done, Output
-from deployments.gateway.context import Caller, Gateway, caller
-from deployments.gateway.generation import generate
+from deployments.execution.execution import Execution, Work
+from deployments.gateway.assembler import Output
+from deployments.gateway.context import Gateway, caller
+from deployments.gateway.idempotency import HEADER, REPLAYED, earlier, idempotency_key, payload_digest
 from deployments.gateway.model import Model
-from deployments.gateway.openai import Dialect
+from deployments.gateway.openai import Json
 from deployments.gateway.pacing import paced, unless_disconnected
-from deployments.gateway.plan import Plan
-from deployments.gateway.recording import Recording
-from deployments.gateway.schema import GenerationBody
-from deployments.gateway.stream import ChunkWriter, EventStream
-from deployments.gateway.writer import Delta
+from deployments.gateway.plan import Planner
+from deployments.gateway.records import asking
+from deployments.gateway.stream import EventStream, Part, part_bytes
+from deployments.gateway.telling import promise_of, whole_of, writer_of
+from deployments.gateway.terms import terms_of
 from deployments.state.record import RequestRecord
 
-MAX_IGNORED_NAMES = 32
-HASHED_FIELDS = ("user", "safety_identifier", "prompt_cache_key")
+Outputs = AsyncGenerator[tuple[Output, ...]]
+
+
+def planner(gateway: Gateway, request: Request, model: Model, answer_id: str) -> Planner:
+    """The planner of one request, with the terms that its headers and its tenant set."""
+    asked, settings = caller(request), gateway.settings
+    terms = terms_of(request.headers, asked.tenant, settings.quality_floors, model.pool, gateway.clock())
+    seed, length = gateway.new_seed(), settings.default_max_tokens
+    return Planner(model.description, model.text, length, answer_id, seed, asked.cache_salt, terms)
 
 
 async def answer(
-    gateway: Gateway, request: Request, body: GenerationBody, model: Model, plan: Plan, dialect: Dialect
+    gateway: Gateway, request: Request, work: Work, headers: Mapping[str, str], *, outlives_client: bool
 ) -> Response:
-    """The answer to ``body`` in the words of ``dialect``. A client that leaves ends the run."""
-    if body.stream_options is not None and not body.stream:
-        raise InvalidRequest("stream_options needs 'stream': true.", parameter="stream_options")
-    asking = caller(request)
-    record = _record(asking, body, plan, dialect, request.url.path)
-    recording = Recording(gateway.store, record, gateway.clock, gateway.settings.state_timeout_seconds)
-    outputs = generate(model, plan, recording)
-    headers = _headers(body, model)
-    if not body.stream:
-        whole = await unless_disconnected(request.receive, _whole(outputs, dialect))
-        return JSONResponse(whole, headers=headers | _degradation(recording))
-    parts = paced(outputs, gateway.settings.keep_alive_seconds)
-    first = await unless_disconnected(request.receive, anext(parts))
-    writer = ChunkWriter(dialect, include_usage=bool(body.stream_options and body.stream_options.include_usage))
-    return EventStream(first, parts, writer, asking.request_id, headers | _degradation(recording))
+    """The answer of ``work``, or of the earlier request that its idempotency key stands for.
+
+    A client that leaves ends the run, unless it ``outlives_client``: then it can be asked for again.
+    """
+    key = idempotency_key(request.headers.getlist(HEADER))
+    if key is not None:
+        outlives_client, work = True, replace(work, record=replace(work.record, durable=True))
+        known = await _earlier(gateway, request, work.record, key)
+        if known is not None:
+            repeat = partial(gateway.executions.follow, known.key)
+            return await _told(gateway, request, known, repeat, {**headers, **REPLAYED})
+    execution = await gateway.executions.start(work)
+    follow = partial(execution.follow, drafts=work.plan.watch is not None)
+    outputs = follow if outlives_client else lambda: attended(execution, follow())
+    response = await _told(gateway, request, work.record, outputs, headers)
+    if execution.degraded:
+        response.headers["x-dllm-degraded"] = "state"
+    return response
 
 
-async def _whole(outputs: AsyncGenerator[tuple[Output, ...]], dialect: Dialect) -> dict[str, Any]:
-    parts = [output async for batch in outputs for output in batch]
-    done = next(part for part in parts if isinstance(part, Done))
-    return dialect.whole([part for part in parts if isinstance(part, Delta)], done)
+async def attended(execution: Execution, outputs: Outputs) -> Outputs:
+    """``outputs`` of an execution that ends when nobody takes them any more."""
+    try:
+        async with aclosing(outputs):
+            async for batch in outputs:
+                yield batch
+    finally:
+        with anyio.CancelScope(shield=True):
+            await execution.cancel()
 
 
-def _record(asking: Caller, body: GenerationBody, plan: Plan, dialect: Dialect, endpoint: str) -> RequestRecord:
-    hashed = {name: _hashed(asking.tenant, getattr(body, name)) for name in HASHED_FIELDS}
-    parameters = plan.as_json() | {
-        "stream": bool(body.stream),
-        "request_id": asking.request_id,
-        "metadata": body.metadata or {},
-        **{name: value for name, value in hashed.items() if value is not None},
-    }
-    return RequestRecord(
-        id=dialect.id,
-        tenant=asking.tenant,
-        model=dialect.model,
-        endpoint=endpoint,
-        parameters=parameters,
-        created_at=float(dialect.created),
-        updated_at=float(dialect.created),
-    )
+async def _earlier(gateway: Gateway, request: Request, record: RequestRecord, key: str) -> RequestRecord | None:
+    digest = payload_digest(request.method, record.endpoint, await request.body())
+    async with asking(gateway, f"the idempotency key of request {record.id}"):
+        return await earlier(gateway.store, record, key, digest, gateway.clock())
 
 
-def _hashed(tenant: str, value: str | None) -> str | None:
-    """SHA-256 of a client's label, so that labels of two tenants cannot be compared."""
-    return None if value is None else hashlib.sha256(f"{tenant}\0{value}".encode()).hexdigest()
+async def _told(
+    gateway: Gateway, request: Request, record: RequestRecord, follow: Callable[[], Outputs], headers: Mapping[str, str]
+) -> Response:
+    """The answer to ``record``, whose parts ``follow`` gives, in the form that was asked for."""
+    promise = promise_of(record)
+    if promise is not None:
+        return JSONResponse(promise, headers=headers)
+    outputs = follow()
+    if not record.parameters["stream"]:
+        whole = await unless_disconnected(request.receive, _whole(record, outputs))
+        return JSONResponse(whole, headers=headers)
+    writer, parts = writer_of(record), paced(outputs, gateway.settings.keep_alive_seconds)
+    begun = writer.begin()
+    if not begun:
+        begun = part_bytes(await _first(request, parts), writer)
+    return EventStream(begun, parts, writer, record.parameters["request_id"], headers)
 
 
-def _headers(body: GenerationBody, model: Model) -> dict[str, str]:
-    headers = {"x-dllm-model-revision": model.description.revision}
-    ignored = sorted(body.ignored())[:MAX_IGNORED_NAMES]
-    if ignored:
-        headers["x-dllm-ignored-params"] = ",".join(quote(name[:64], safe="[]", errors="replace") for name in ignored)
-    return headers
+async def _first(request: Request, parts: AsyncGenerator[Part]) -> Part:
+    try:
+        return await unless_disconnected(request.receive, anext(parts))
+    except BaseException:
+        await parts.aclose()
+        raise
 
 
-def _degradation(recording: Recording) -> dict[str, str]:
-    return {"x-dllm-degraded": "state"} if recording.degraded else {}
+async def _whole(record: RequestRecord, outputs: Outputs) -> Json:
+    async with aclosing(outputs):
+        return whole_of(record, [output async for batch in outputs for output in batch])

@@ -2,52 +2,59 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from deployments.errors import InvalidRequest
+from deployments.gateway.acceptance import accepted, headers_of
 from deployments.gateway.context import Gateway, caller
-from deployments.gateway.endpoints.answer import answer
+from deployments.gateway.endpoints.answer import answer, planner
 from deployments.gateway.model import Model, find_model
-from deployments.gateway.openai import ChatDialect, CompletionDialect, InfillDialect
-from deployments.gateway.pieces import Hole
-from deployments.gateway.plan import Planner
+from deployments.gateway.plan import Plan
 from deployments.gateway.schema import ChatBody, CompletionBody, GenerationBody, InfillBody
+from deployments.gateway.telling import CHAT, COMPLETIONS, INFILL
 
 
 def routes(gateway: Gateway) -> APIRouter:
     """Chat, completions and infill."""
-    router = APIRouter(prefix="/v1", tags=["generate"])
+    router = APIRouter(tags=["generate"])
 
-    def planner(model: Model, request_id: str, request: Request) -> Planner:
-        default, salt = gateway.settings.default_max_tokens, caller(request).cache_salt
-        return Planner(model.description, model.text, default, request_id, gateway.new_seed(), salt)
+    async def told(request: Request, body: GenerationBody, model: Model, plan: Plan, endpoint: str) -> Response:
+        _require_stream(body)
+        options, stored = body.stream_options, bool(body.store_stream)
+        telling = {"include_usage": bool(options and options.include_usage), "store_stream": stored}
+        work = accepted(caller(request), body, model, plan, endpoint, int(gateway.clock()), telling)
+        work = replace(work, record=replace(work.record, durable=stored))
+        return await answer(gateway, request, work, headers_of(body, work), outlives_client=stored)
 
-    def begin(body: GenerationBody, prefix: str) -> tuple[Model, str, int]:
-        return find_model(gateway.models, body.model), gateway.new_id(prefix), int(gateway.clock())
-
-    @router.post("/chat/completions")
+    @router.post(CHAT)
     async def chat(request: Request, body: ChatBody) -> Response:
         """Answer a conversation."""
-        model, answer_id, created = begin(body, "chatcmpl")
-        plan = planner(model, answer_id, request).chat(body)
-        dialect = ChatDialect(answer_id, created, model.id, model.description.revision)
-        return await answer(gateway, request, body, model, plan, dialect)
+        model = find_model(gateway.models, body.model)
+        plan = planner(gateway, request, model, gateway.new_id("chatcmpl")).chat(body)
+        return await told(request, body, model, plan, CHAT)
 
-    @router.post("/completions")
+    @router.post(COMPLETIONS)
     async def completion(request: Request, body: CompletionBody) -> Response:
         """Continue a prompt; with `suffix`, write what stands between the two."""
-        model, answer_id, created = begin(body, "cmpl")
-        plan = planner(model, answer_id, request).completion(body)
-        dialect = CompletionDialect(answer_id, created, model.id, model.description.revision)
-        return await answer(gateway, request, body, model, plan, dialect)
+        model = find_model(gateway.models, body.model)
+        plan = planner(gateway, request, model, gateway.new_id("cmpl")).completion(body)
+        return await told(request, body, model, plan, COMPLETIONS)
 
-    @router.post("/infill")
+    @router.post(INFILL)
     async def infill(request: Request, body: InfillBody) -> Response:
         """Fill the holes of a template. Everything but its holes is answered as it was given."""
-        model, answer_id, created = begin(body, "infill")
-        plan = planner(model, answer_id, request).infill(body)
-        holes = sum(isinstance(piece, Hole) for piece in plan.pieces)
-        dialect = InfillDialect(answer_id, created, model.id, model.description.revision, holes)
-        return await answer(gateway, request, body, model, plan, dialect)
+        model = find_model(gateway.models, body.model)
+        plan = planner(gateway, request, model, gateway.new_id("infill")).infill(body)
+        return await told(request, body, model, plan, INFILL)
 
     return router
+
+
+def _require_stream(body: GenerationBody) -> None:
+    """Refuse what means nothing to an answer in one piece."""
+    for name in ("stream_options", "store_stream"):
+        if getattr(body, name) and not body.stream:
+            raise InvalidRequest(f"{name} needs 'stream': true.", parameter=name)

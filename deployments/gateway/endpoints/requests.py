@@ -1,42 +1,61 @@
-"""Reading the record of a request back."""
+"""What becomes of a request whose id its client has: its record, its stream once more, its end."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Header, Query, Request
+from starlette.responses import Response
 
-from deployments.errors import ResponseNotFound, Unavailable
+from deployments.execution.entries import committed_tokens
 from deployments.gateway.context import Gateway, caller
+from deployments.gateway.pacing import paced
+from deployments.gateway.records import cancelled, find_record, log_of
+from deployments.gateway.resumption import resume_after
+from deployments.gateway.stream import EventStream
+from deployments.gateway.telling import writer_of
 from deployments.state.record import RequestRecord
-from deployments.state.store import StateError
 
-logger = logging.getLogger(__name__)
+LastEventId = Annotated[str | None, Header(description="The number of the last frame that was received.")]
+StartingAfter = Annotated[str | None, Query(description="The same; the header goes first.")]
 
 
 def routes(gateway: Gateway) -> APIRouter:
-    """A request's record, by the id of its answer."""
+    """Requests, by the ids of their answers."""
     router = APIRouter(prefix="/v1/requests", tags=["requests"])
 
     @router.get("/{answer_id}")
     async def record(request: Request, answer_id: str) -> dict[str, Any]:
         """What is known of a request of the caller's tenant."""
-        try:
-            async with asyncio.timeout(gateway.settings.state_timeout_seconds):
-                found = await gateway.store.get(caller(request).tenant, answer_id)
-        except (StateError, TimeoutError) as error:
-            logger.warning("the record of request %s was not read: %r", answer_id, error)
-            raise Unavailable("The request records cannot be read now.") from error
-        if found is None:
-            raise ResponseNotFound
-        return _shown(found)
+        return await shown(await find_record(gateway, caller(request).tenant, answer_id))
+
+    @router.get("/{answer_id}/stream")
+    async def stream(
+        request: Request, answer_id: str, last_event_id: LastEventId = None, starting_after: StartingAfter = None
+    ) -> Response:
+        """Its stream behind a frame that was received, as it was and as it goes on."""
+        after = resume_after(last_event_id, starting_after)
+        return resumed(gateway, await find_record(gateway, caller(request).tenant, answer_id), after)
+
+    @router.post("/{answer_id}/cancel")
+    async def cancel(request: Request, answer_id: str) -> dict[str, Any]:
+        """End it if it runs; its canvas is free within one step."""
+        return await shown(await cancelled(gateway, await find_record(gateway, caller(request).tenant, answer_id)))
+
+    async def shown(record: RequestRecord) -> dict[str, Any]:
+        return _shown(record, await log_of(gateway, record))
 
     return router
 
 
-def _shown(record: RequestRecord) -> dict[str, Any]:
+def resumed(gateway: Gateway, record: RequestRecord, after: int | None) -> EventStream:
+    """The stream of a request behind frame ``after``. Who leaves it does not end the request."""
+    writer = writer_of(record, after)
+    parts = paced(gateway.executions.follow(record.key), gateway.settings.keep_alive_seconds)
+    return EventStream(writer.begin(), parts, writer, record.parameters["request_id"], {})
+
+
+def _shown(record: RequestRecord, log: tuple[bytes, ...]) -> dict[str, Any]:
     return {
         "id": record.id,
         "object": "request",
@@ -44,7 +63,7 @@ def _shown(record: RequestRecord) -> dict[str, Any]:
         "endpoint": record.endpoint,
         "status": record.status,
         "parameters": record.parameters,
-        "committed_tokens": list(record.committed_tokens),
+        "committed_tokens": committed_tokens(log),
         "finish_reason": record.finish_reason,
         "usage": record.usage,
         "error_code": record.error_code,

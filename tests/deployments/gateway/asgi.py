@@ -18,8 +18,11 @@ class Connection:
     With ``breaks_after`` the server finds the connection broken when it sends the part after so many.
     """
 
-    def __init__(self, app: FastAPI, path: str, body: dict[str, Any], breaks_after: int | None = None) -> None:
+    def __init__(
+        self, app: FastAPI, path: str, body: dict[str, Any], breaks_after: int | None = None, **headers: str
+    ) -> None:
         self._breaks_after = breaks_after
+        self._headers = {name.replace("_", "-"): value for name, value in headers.items()}
         self._app, self._path = app, path
         self._incoming: asyncio.Queue[Message] = asyncio.Queue()
         self._incoming.put_nowait({"type": "http.request", "body": json.dumps(body).encode(), "more_body": False})
@@ -31,7 +34,7 @@ class Connection:
 
     async def run(self) -> None:
         """Serve the request to its end."""
-        headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
+        headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json", **self._headers}
         scope: Scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3" if self._breaks_after is None else "2.4"},

@@ -16,6 +16,8 @@ from transformers import PreTrainedTokenizerFast
 from deployments.gateway.app import create_app
 from deployments.gateway.model import Model
 from deployments.gateway.settings import GatewaySettings
+from deployments.pool import Forecast
+from deployments.run import Progress, Run
 from deployments.state.memory import MemoryStore
 from deployments.state.store import RequestStore
 from dllm_worker.models.checkpoint import ModelDescription
@@ -37,8 +39,10 @@ WORK = Usage(
 BIDIRECTIONAL: dict[str, Any] = {"context_attention": "bidirectional"}
 UNIFORM: dict[str, Any] = {"corruption": "uniform", "mask_token_id": None, "context_attention": "causal"}
 
-Step = tuple[Event, ...] | Exception | asyncio.Event
-"""What a replica does next: deliver events, fail, or wait for the test."""
+Step = tuple[Event, ...] | Progress | Exception | asyncio.Event
+"""What a replica does next: deliver events or a whole message, fail, or wait for the test."""
+
+CHECKPOINT = b"a checkpoint"
 
 
 @cache
@@ -82,17 +86,29 @@ class ScriptedPool:
 
     script: Callable[[Request], Iterable[Step]]
     is_ready: bool | None = True
-    requests: list[Request] = field(default_factory=list)
-    runs: list[AsyncGenerator[tuple[Event, ...]]] = field(default_factory=list)
+    predicted: Forecast | None = None
+    leaving: set[str] = field(default_factory=set)
+    runs: list[Run] = field(default_factory=list)
+    messages: list[AsyncGenerator[Progress]] = field(default_factory=list)
     aborted: list[str] = field(default_factory=list)
 
-    def generate(self, request: Request) -> AsyncGenerator[tuple[Event, ...]]:
-        """A run is kept, so that it ends when it is closed and not when it is forgotten."""
-        self.requests.append(request)
-        self.runs.append(self._play(request))
-        return self.runs[-1]
+    @property
+    def requests(self) -> list[Request]:
+        return [run.request for run in self.runs]
 
-    async def _play(self, request: Request) -> AsyncGenerator[tuple[Event, ...]]:
+    def generate(self, run: Run) -> AsyncGenerator[Progress]:
+        """The messages are kept, so that they end when they are closed and not when they are forgotten."""
+        self.runs.append(run)
+        self.messages.append(self._play(run.request))
+        return self.messages[-1]
+
+    def should_move(self, run: Run, replica: str, *, boundary: bool) -> bool:
+        return replica in self.leaving
+
+    def forecast(self, request: Request) -> Forecast | None:
+        return self.predicted
+
+    async def _play(self, request: Request) -> AsyncGenerator[Progress]:
         played = False
         try:
             for step in self.script(request):
@@ -101,7 +117,9 @@ class ScriptedPool:
                 elif isinstance(step, Exception):
                     raise step
                 else:
-                    yield step
+                    progress = step if isinstance(step, Progress) else message(*step)
+                    played = progress.parked or any(isinstance(event, Finish) for event in progress.events)
+                    yield progress
             played = True
         finally:
             if not played:
@@ -111,6 +129,12 @@ class ScriptedPool:
         if self.is_ready is None:
             await asyncio.get_running_loop().create_future()
         return bool(self.is_ready)
+
+
+def message(*events: Event) -> Progress:
+    """A message with ``events``; as from a replica, there is a checkpoint with each commit."""
+    commits = any(isinstance(event, Commit) for event in events)
+    return Progress(events, checkpoint=CHECKPOINT if commits else None)
 
 
 def commits(request: Request, batches: Sequence[Sequence[int]]) -> list[tuple[Commit]]:

@@ -49,6 +49,12 @@ async def test_models_show_their_capabilities() -> None:
         "caches": {"block_causal": ["none"]},
         "infill": True,
         "guidance": True,
+        "efforts": {
+            "instant": {"confidence_threshold": 0.5, "max_steps": 8},
+            "low": {"confidence_threshold": 0.6667, "max_steps": 16},
+            "medium": {"confidence_threshold": 0.8},
+            "high": {"confidence_threshold": 0.8889, "max_steps": 32},
+        },
     }
 
 

@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect
 
 from deployments.gateway.settings import GatewaySettings
 from deployments.state.memory import MemoryStore
+from deployments.state.store import RequestKey
 from dllm_worker.request import Request
 from tests.deployments.gateway.asgi import Connection
 from tests.deployments.gateway.scripted import TENANT, ScriptedPool, Step, commits, gateway
@@ -26,7 +27,7 @@ def stuck_after(committed: int) -> ScriptedPool:
 
 
 async def status_of(store: MemoryStore, pool: ScriptedPool) -> str:
-    record = await store.get(TENANT, pool.requests[0].id)
+    record = await store.get(RequestKey(TENANT, pool.requests[0].id))
     assert record is not None
     return record.status
 

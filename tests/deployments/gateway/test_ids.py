@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from deployments.gateway.ids import brought_id, next_traceparent, ulid
+from deployments.gateway.ids import brought_id, next_traceparent, ulid, ulid_time
 from tests.deployments.gateway.scripted import entropy
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -18,6 +18,11 @@ def test_ulids_sort_by_time() -> None:
     times = [1.0, 2.0, 1_700_000_000.0, 1_700_000_000.001]
     identifiers = [ulid(time, entropy) for time in times]
     assert identifiers == sorted(identifiers)
+
+
+@pytest.mark.parametrize("time", [0.0, 1.0, 1_469_918_176.385, 1_700_000_000.001])
+def test_a_ulid_tells_its_time(time: float) -> None:
+    assert ulid_time(ulid(time, entropy)) == time
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def loaded() -> LoadedModel:
 
 @pytest.fixture
 async def engine(loaded: LoadedModel) -> AsyncIterator[EngineThread]:
-    thread = EngineThread(Engine(loaded), max_waiting=8)
+    thread = EngineThread(Engine(loaded))
     yield thread
     thread.stop()
 

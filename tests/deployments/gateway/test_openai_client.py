@@ -10,7 +10,7 @@ import httpx2
 import openai
 import pytest
 
-from deployments.errors import Overloaded
+from deployments.errors import InternalError, Overloaded
 from dllm_worker.request import Request
 from tests.deployments.gateway.scripted import KEY, ScriptedPool, Step, commits, gateway, saying
 
@@ -72,7 +72,7 @@ async def test_errors_are_those_of_the_sdk() -> None:
 
 async def test_a_broken_stream_raises() -> None:
     def script(request: Request) -> list[Step]:
-        return [(), *commits(request, [[70]]), Overloaded("gone")]
+        return [(), *commits(request, [[70]]), InternalError("gone")]
 
     async with sdk(script) as client:
         stream = await client.chat.completions.create(model="tiny", messages=MESSAGES, stream=True)

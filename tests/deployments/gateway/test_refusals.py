@@ -9,13 +9,13 @@ import httpx
 import pytest
 from starlette.types import Message, Scope
 
-from deployments.errors import InternalError, NoReplica, Overloaded, QueueFull, ServingError
+from deployments.errors import DeadlineExceeded, InternalError, NoReplica, Overloaded, QueueFull, ServingError
 from deployments.gateway.body import BodyGate
 from deployments.gateway.edge import Edge
 from deployments.gateway.settings import GatewaySettings
 from deployments.state.memory import MemoryStore
 from deployments.state.record import RequestRecord
-from deployments.state.store import StateUnavailable
+from deployments.state.store import RequestKey, StateUnavailable
 from tests.deployments.gateway.scripted import AUTHORIZED, NOW, client, entropy, gateway, saying
 
 CHAT: dict[str, Any] = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}]}
@@ -76,7 +76,7 @@ REFUSED_FIELDS: list[tuple[str, dict[str, Any], str, str | None]] = [
     ("chat", {"frequency_penalty": -1}, UNSUPPORTED, "frequency_penalty"),
     ("chat", {"service_tier": "priority"}, UNSUPPORTED, "service_tier"),
     ("chat", {"prediction": {"type": "content"}}, UNSUPPORTED, "prediction"),
-    ("chat", {"reasoning_effort": "low"}, UNSUPPORTED, "reasoning_effort"),
+    ("chat", {"reasoning_effort": "extreme"}, INVALID, "reasoning_effort"),
     ("chat", {"modalities": ["audio"]}, UNSUPPORTED, "modalities"),
     ("chat", {"store": True}, UNSUPPORTED, "store"),
     ("chat", {"user": "x" * 513}, INVALID, "user"),
@@ -276,21 +276,23 @@ async def test_a_defect_is_logged_and_not_told(caplog: pytest.LogCaptureFixture)
         response = await http.post(PATHS["chat"], json=CHAT, headers={"x-request-id": "mine"})
     assert (response.status_code, response.json()["error"]["code"]) == (500, "internal_error")
     assert "secret" not in response.text
-    assert "request mine failed" in caplog.text
+    assert "asked for as mine, failed" in caplog.text
     assert "the secret" in caplog.text
 
 
 async def test_a_replica_that_goes_silent_is_told() -> None:
     async with client(gateway(lambda request: [()])) as http:
         response = await http.post(PATHS["chat"], json=CHAT)
-    assert (response.status_code, response.json()["error"]["code"]) == (503, "no_replica")
+    assert (response.status_code, response.json()["error"]["code"]) == (500, "replicas_lost")
 
 
 class DeadStore(MemoryStore):
-    async def create(self, record: RequestRecord) -> None:
+    async def create(
+        self, record: RequestRecord, *, plan: bytes | None = None, lease_until: float | None = None
+    ) -> None:
         raise StateUnavailable("the store is down")
 
-    async def get(self, tenant: str, id: str) -> RequestRecord | None:
+    async def get(self, key: RequestKey) -> RequestRecord | None:
         raise StateUnavailable("the store is down")
 
 
@@ -305,7 +307,8 @@ async def test_a_dead_store_costs_the_record_and_not_the_answer(stream: bool) ->
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "code"), [(Overloaded(), "failed", "overloaded"), (ValueError(), "failed", "internal_error")]
+    ("error", "status", "code"),
+    [(DeadlineExceeded(), "failed", "deadline_exceeded"), (ValueError(), "failed", "internal_error")],
 )
 async def test_the_record_says_how_a_request_failed(error: Exception, status: str, code: str) -> None:
     store = MemoryStore()

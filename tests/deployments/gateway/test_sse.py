@@ -7,6 +7,11 @@ def test_a_frame_is_its_number_one_line_and_a_blank_line() -> None:
     assert sse.frame({"a": 1, "b": None}, 42) == b'id: 42\ndata: {"a":1,"b":null}\n\n'
 
 
+def test_an_event_may_have_a_name() -> None:
+    assert sse.frame({"a": 1}, 0, "e") == b'id: 0\nevent: e\ndata: {"a":1}\n\n'
+    assert sse.unnumbered({"a": 1}, "e") == b'event: e\ndata: {"a":1}\n\n'
+
+
 def test_no_character_of_a_text_ends_a_line() -> None:
     text = "\n\r\x0b\x0c\x1c\x85\u2028\u2029"
     data = sse.unnumbered({"t": text})

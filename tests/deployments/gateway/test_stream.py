@@ -1,17 +1,35 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from openai.types import Completion
 from openai.types.chat import ChatCompletionChunk
 
-from deployments.errors import Overloaded
-from deployments.gateway.canvas import MASKED
+from deployments.errors import InternalError
+from deployments.gateway.assembler import Done, Output
+from deployments.gateway.canvas import MASKED, CanvasFrame
+from deployments.gateway.openai import ChatDialect
+from deployments.gateway.stream import ChunkWriter
+from deployments.gateway.writer import Delta
 from dllm_worker.request import Draft, Request
-from tests.deployments.gateway.scripted import MASK, Step, byte_text, client, commits, filling, finish, gateway, saying
+from tests.deployments.gateway.scripted import (
+    MASK,
+    WORK,
+    Step,
+    byte_text,
+    client,
+    commits,
+    filling,
+    finish,
+    gateway,
+    saying,
+)
 
 CHAT = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}], "stream": True}
 HEAD = (
@@ -93,16 +111,58 @@ async def test_patches_lead_to_the_committed_text() -> None:
     assert "".join(board[position] or MASKED for position in range(4)) == text == "abba"
 
 
-async def test_the_sequence_of_a_frame_is_its_event_id() -> None:
-    body = CHAT | {"diffusing": True}
+async def test_only_frames_of_committed_text_are_numbered() -> None:
     async with client(gateway(watching)) as http:
-        response = await http.post("/v1/chat/completions", json=body)
-    events = [event.split("\n") for event in response.text.split("\n\n") if event.startswith("id: ")]
-    numbers = [int(number.removeprefix("id: ")) for number, _ in events]
-    assert numbers == list(range(1, len(numbers) + 1))
-    for number, data in events:
-        frame = json.loads(data.removeprefix("data: ")).get("diffusion")
-        assert frame is None or (frame["seq"] == int(number.removeprefix("id: ")) and len(frame["text"]) == 2)
+        plain = await http.post("/v1/chat/completions", json=CHAT)
+        watched = await http.post("/v1/chat/completions", json=CHAT | {"diffusing": True})
+    frames = watched.text.split("\n\n")
+    views = [json.loads(frame.removeprefix("data: "))["diffusion"] for frame in frames if '"diffusion":' in frame]
+    assert [view["seq"] for view in views] == list(range(1, len(views) + 1))
+    assert all(len(view["text"]) == 2 for view in views)
+    assert [frame for frame in frames if '"diffusion":' not in frame] == plain.text.split("\n\n")
+
+
+OUTPUTS: list[Output] = [
+    Delta("one", 0),
+    CanvasFrame(0, 1, 4, 1, 0, 2, 3, text="ab"),
+    Delta("two", 0),
+    Done("stop", 8, 6, WORK),
+]
+
+
+def written(after: int | None, outputs: Sequence[Output] = OUTPUTS, *, cut: int = 0, usage: bool = True) -> bytes:
+    writer = ChunkWriter(ChatDialect("c", 1, "tiny", "rev-1"), include_usage=usage, after=after)
+    parts = [outputs[:cut], outputs[cut:]] if cut else [outputs]
+    return writer.begin() + b"".join(writer.write(part) for part in parts) + writer.end()
+
+
+@given(st.integers(0, 4), st.booleans())
+def test_how_outputs_are_grouped_changes_no_byte(cut: int, usage: bool) -> None:
+    assert written(None, cut=cut, usage=usage) == written(None, usage=usage)
+
+
+@pytest.mark.parametrize("number", range(7))
+def test_a_writer_leaves_out_what_was_read(number: int) -> None:
+    whole = [frame + b"\n\n" for frame in written(None).split(b"\n\n")[:-1]]
+    rest = [frame for frame in whole if not frame.startswith(tuple(b"id: %d\n" % seen for seen in range(number + 1)))]
+    assert written(number) == b"".join(rest)
+    assert len(rest) == 2 + max(0, 5 - number)
+
+
+def test_the_bytes_of_an_answer_that_its_deadline_ended() -> None:
+    frame = written(1, [Done("deadline", 8, 6, WORK)], usage=False)
+    assert frame.decode() == (
+        'id: 2\ndata: {"id":"c","object":"chat.completion.chunk","created":1,"model":"tiny",'
+        '"system_fingerprint":"rev-1",'
+        '"choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"length"}],"usage":null,'
+        '"diffusion":{"finish":"deadline"}}\n\ndata: [DONE]\n\n'
+    )
+
+
+async def test_an_answer_that_its_deadline_ended_says_so() -> None:
+    async with client(gateway(saying("one", reason="deadline"))) as http:
+        answer = (await http.post("/v1/chat/completions", json=CHAT | {"stream": False})).json()
+    assert (answer["choices"][0]["finish_reason"], answer["diffusion"]) == ("length", {"finish": "deadline"})
 
 
 async def test_each_chunk_is_one_the_sdk_knows() -> None:
@@ -134,13 +194,13 @@ async def test_infill_chunks_add_up_to_the_text_and_to_each_hole() -> None:
 
 async def test_a_failure_after_the_first_byte_is_told_in_the_stream() -> None:
     def script(request: Request) -> list[Step]:
-        return [(), *commits(request, [[70]]), Overloaded("The replica is gone.")]
+        return [(), *commits(request, [[70]]), InternalError("It is gone.")]
 
     async with client(gateway(script)) as http:
         response = await http.post("/v1/chat/completions", json=CHAT, headers={"x-request-id": "mine"})
     *_, error, end, rest = response.text.split("\n\n")
     assert json.loads(error.removeprefix("data: ")) == {
-        "error": {"message": "The replica is gone.", "type": "server_error", "param": None, "code": "overloaded"},
+        "error": {"message": "It is gone.", "type": "server_error", "param": None, "code": "internal_error"},
         "request_id": "mine",
     }
     assert (end, rest) == ("data: [DONE]", "")

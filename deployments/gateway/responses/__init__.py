@@ -1,0 +1,1 @@
+"""The Responses API: its bodies, its objects and the events of its streams."""

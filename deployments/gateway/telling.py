@@ -1,0 +1,54 @@
+"""How the answer to a request is told: by its record alone, so that any gateway tells it alike at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from deployments.gateway.assembler import Done, Output
+from deployments.gateway.openai import ChatDialect, CompletionDialect, Dialect, InfillDialect, Json, joined
+from deployments.gateway.responses.events import EventWriter
+from deployments.gateway.responses.response import ENDPOINT as RESPONSES
+from deployments.gateway.responses.response import ResponseShape
+from deployments.gateway.stream import ChunkWriter, StreamWriter
+from deployments.gateway.writer import Delta
+
+if TYPE_CHECKING:
+    from deployments.state.record import RequestRecord
+
+CHAT = "/v1/chat/completions"
+COMPLETIONS = "/v1/completions"
+INFILL = "/v1/infill"
+
+
+def writer_of(record: RequestRecord, after: int | None = None) -> StreamWriter:
+    """Writes the answer as a stream, from the frame behind number ``after`` on."""
+    if record.endpoint == RESPONSES:
+        return EventWriter(ResponseShape.of(record), after)
+    return ChunkWriter(_dialect_of(record), include_usage=record.parameters["include_usage"], after=after)
+
+
+def promise_of(record: RequestRecord) -> Json | None:
+    """What is answered at once instead of the answer: of a background request that is not streamed."""
+    if record.endpoint != RESPONSES or record.parameters["stream"]:
+        return None
+    shape = ResponseShape.of(record)
+    return shape.pending("queued") if shape.is_background else None
+
+
+def whole_of(record: RequestRecord, outputs: Sequence[Output]) -> Json:
+    """The answer in one piece; ``outputs`` are all of it."""
+    deltas = [output for output in outputs if isinstance(output, Delta)]
+    done = next(output for output in outputs if isinstance(output, Done))
+    if record.endpoint == RESPONSES:
+        return ResponseShape.of(record).ended(joined(deltas), done)
+    return _dialect_of(record).whole(deltas, done)
+
+
+def _dialect_of(record: RequestRecord) -> Dialect:
+    parameters = record.parameters
+    created, revision = int(record.created_at), parameters["revision"]
+    if record.endpoint == INFILL:
+        return InfillDialect(record.id, created, record.model, revision, parameters["holes"])
+    kind = ChatDialect if record.endpoint == CHAT else CompletionDialect
+    return kind(record.id, created, record.model, revision)
