@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import FastAPI
 from ray import serve
 from ray.serve import Application
-from ray.serve.config import HTTPOptions, RequestRouterConfig
+from ray.serve.config import AutoscalingConfig, HTTPOptions, RequestRouterConfig
 from ray.serve.handle import DeploymentHandle
 
 from deployments.config import ClusterConfig, ConfigError, ModelConfig, PoolConfig, Router
@@ -129,12 +129,20 @@ def actor_options(pool: PoolConfig) -> dict[str, Any]:
     return options
 
 
+def _scale(pool: PoolConfig) -> dict[str, Any]:
+    """How many replicas there are. Ray Serve adds some where more requests are under way than are denoised together."""
+    if pool.max_replicas is None:
+        return {"num_replicas": pool.replicas}
+    bounds = {"min_replicas": pool.replicas, "max_replicas": pool.max_replicas}
+    return {"autoscaling_config": AutoscalingConfig(**bounds, target_ongoing_requests=pool.max_running)}
+
+
 def worker(model: ModelConfig, pool: PoolConfig, router: Router) -> Application:
     """The replicas of ``pool``."""
     replicas = serve.deployment(
         Worker,
         name=deployment_name(model, pool),
-        num_replicas=pool.replicas,
+        **_scale(pool),
         max_ongoing_requests=pool.max_running + pool.max_waiting,
         ray_actor_options=actor_options(pool),
         health_check_period_s=WORKER_HEALTH_PERIOD_SECONDS,

@@ -146,11 +146,13 @@ class SimulationConfig(Section):
 class PoolConfig(Section):
     """Replicas of a model that are alike: one accelerator, one set of canvas sizes (null takes all).
 
-    Requests whose next step is of the ``phase`` go there first. ``cpus`` and ``gpus`` are what Ray reserves for a
-    replica, ``threads`` is how many threads its tensor kernels use on a CPU. ``max_running`` canvases are denoised
-    together and ``max_waiting`` requests wait behind them. ``position_budget`` bounds the position-forwards of one
-    step, ``refresh_budget`` those that encode text or compute approximate caches anew beside them (null leaves it to
-    the engine), ``cache_positions`` the positions held in the cache.
+    Requests whose next step is of the ``phase`` go there first. There are ``replicas`` of them, and up to
+    ``max_replicas`` while more than ``max_running`` requests a replica are under way. ``cpus`` and ``gpus`` are
+    what Ray reserves for a replica, ``threads`` is how many threads its tensor kernels use on a CPU.
+    ``max_running`` canvases are denoised together and ``max_waiting`` requests wait behind them.
+    ``position_budget`` bounds the position-forwards of one step, ``refresh_budget`` those that encode text or
+    compute approximate caches anew beside them (null leaves it to the engine), ``cache_positions`` the positions
+    held in the cache.
 
     A request can go on elsewhere from each commit and, between commits, from each ``checkpoint_every``-th step. A
     replica tells of itself each ``heartbeat_seconds``; one that is silent for ``stall_seconds`` is given up.
@@ -161,6 +163,7 @@ class PoolConfig(Section):
     phase: Phase | None = None
     accelerator: AcceleratorConfig = AcceleratorConfig()
     replicas: PositiveInt = 1
+    max_replicas: PositiveInt | None = None
     cpus: Share = 0.5
     gpus: Share = 0.0
     threads: PositiveInt = 1
@@ -177,6 +180,12 @@ class PoolConfig(Section):
     def sizes(self) -> CanvasSizes:
         """The lengths of the canvases that the pool denoises."""
         return self.canvas or EVERY_SIZE
+
+    @model_validator(mode="after")
+    def _replicas_are_a_range(self) -> Self:
+        if self.max_replicas is not None and self.max_replicas < self.replicas:
+            raise ValueError("max_replicas has to be at least replicas")
+        return self
 
     @model_validator(mode="after")
     def _a_living_replica_is_heard(self) -> Self:

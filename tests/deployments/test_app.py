@@ -51,6 +51,12 @@ def test_each_pool_is_a_deployment() -> None:
     assert routers == {ROUTERS["round_robin"]}
 
 
+def test_a_pool_grows_between_its_bounds_with_the_requests_under_way() -> None:
+    config = ClusterConfig(models=[model(PoolConfig(replicas=2, max_replicas=5, max_running=8))])
+    scaling = deployments_of(config)["worker:org--code:default"]._deployment_config.autoscaling_config
+    assert (scaling.min_replicas, scaling.max_replicas, scaling.target_ongoing_requests) == (2, 5, 8)
+
+
 @pytest.mark.parametrize("router", ROUTERS)
 def test_every_router_can_be_had(router: Any) -> None:
     config = ClusterConfig(models=[model(PoolConfig())], routing=RoutingConfig(router=router))

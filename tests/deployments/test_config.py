@@ -15,6 +15,7 @@ EXAMPLE = Path(__file__).parents[2] / "cluster.yaml"
 REFUSED = {
     "models: [{id: a, checkpoint: b, pools: [{replicaz: 1}]}]": "models.0.pools.0.replicaz: unknown key",
     "htpp: {}": "htpp: unknown key",
+    "models: [{id: a, checkpoint: b, pools: [{replicas: 2, max_replicas: 1}]}]": "max_replicas has to be at least",
     "models: [{id: a, checkpoint: b, pools: [{replicas: 0}]}]": "models.0.pools.0.replicas: Input should be greater",
     "models: [{id: a, checkpoint: b, pools: []}]": "models.0.pools: ",
     "models: [{id: a, checkpoint: b, pools: [{}, {}]}]": "models.0: pools: default is given more than once",
