@@ -8,7 +8,7 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no
 SOURCES := cluster deployments dllm_worker loadtest tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test check golden bench format lock
+.PHONY: help setup serve test check golden full redis chaos bench format lock
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -32,9 +32,18 @@ check: setup  ## style, formatting and types
 test: check  ## check, then every test
 	$(BIN)/pytest -q
 
-golden: setup  ## replay every case of the reference data, and every slow check of the engine
+golden: setup  ## replay every case of the reference data
 	$(BIN)/python -m dllm_worker.golden tests/golden
+
+full: golden redis  ## the slow tests: every golden case, every kind of state server, every serving mode
 	$(BIN)/pytest -q -m full
+
+redis: setup  ## fetch a redis-server for the slow tests; the others run on Valkey
+	.ci/redis
+
+chaos: setup  ## kill, freeze and cut off the parts of a cluster under load
+	$(BIN)/pytest -q -m chaos tests/chaos
+	$(BIN)/python -m loadtest.chaos
 
 bench: setup  ## measure the engine, the cost of the stack, and a start from a fresh clone
 	$(BIN)/python -m dllm_worker.bench

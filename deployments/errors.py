@@ -24,7 +24,9 @@ ServingError
 │   ├── Overloaded                503  overloaded
 │   ├── NoReplica                 503  no_replica
 │   ├── ReplicaLost               503  replica_lost
+│   │   └── ReplicaSilent         503  replica_silent
 │   ├── GatewayLost               503  gateway_lost
+│   │   └── TakenOver             503  taken_over
 │   └── Draining                  503  draining
 └── DeadlineExceeded              504  deadline_exceeded
 
@@ -291,10 +293,17 @@ class NoReplica(Unavailable):
 
 
 class ReplicaLost(Unavailable):
-    """The replica that ran the request died or hung."""
+    """The replica that ran the request died."""
 
     code = "replica_lost"
     default_message = "The replica was lost before the request was finished."
+
+
+class ReplicaSilent(ReplicaLost):
+    """The replica that ran the request was silent for too long: it hangs, or has too little of its processor."""
+
+    code = "replica_silent"
+    default_message = "The replica was silent for too long before the request was finished."
 
 
 class GatewayLost(Unavailable):
@@ -302,6 +311,13 @@ class GatewayLost(Unavailable):
 
     code = "gateway_lost"
     default_message = "The gateway was lost before the request was finished."
+
+
+class TakenOver(GatewayLost):
+    """Another gateway has the request, since this one was late in renewing its lease."""
+
+    code = "taken_over"
+    default_message = "The request goes on at another gateway."
 
 
 class Draining(Unavailable):

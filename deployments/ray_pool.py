@@ -10,7 +10,7 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle, DeploymentResponseGenerator
 
 from deployments.config import PoolConfig
-from deployments.errors import InternalError, NoReplica, Overloaded, ReplicaLost, ServingError
+from deployments.errors import InternalError, NoReplica, Overloaded, ReplicaLost, ReplicaSilent, ServingError
 from deployments.pool import Forecast
 from deployments.routing.ticket import Ticket
 from deployments.routing.view import PoolView
@@ -97,7 +97,7 @@ class RayPool:
             sent = False
             while not (await asyncio.wait({message}, timeout=self._stall_seconds))[0]:
                 if sent:
-                    raise ReplicaLost
+                    raise ReplicaSilent
                 if not self._view.any_offered:
                     raise NoReplica
                 sent = bool(ticket.chosen)
@@ -110,7 +110,7 @@ class RayPool:
             async with asyncio.timeout(self._stall_seconds):
                 return await _message(stream)
         except TimeoutError as error:
-            raise ReplicaLost from error
+            raise ReplicaSilent from error
 
 
 async def _message(stream: DeploymentResponseGenerator[Progress]) -> Progress | None:

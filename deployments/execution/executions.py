@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from deployments.errors import GatewayLost, InternalError, ModelNotFound, ResponseNotFound, ServingError, Unavailable
+from deployments.errors import (
+    GatewayLost,
+    InternalError,
+    ModelNotFound,
+    ResponseNotFound,
+    ServingError,
+    TakenOver,
+    Unavailable,
+)
 from deployments.execution.entries import Committed, Failed, decode_entry, encode_entry, outputs_of
 from deployments.execution.execution import Execution, Past, Work
 from deployments.execution.failover import Failover
@@ -17,6 +25,7 @@ from deployments.execution.journal import Clock, Journal
 from deployments.execution.plans import decode_plan, encode_plan
 from deployments.execution.settings import ExecutionSettings
 from deployments.gateway.assembler import Done, Output
+from deployments.gateway.writer import Delta
 from deployments.state.store import Change, RequestKey, RequestStore, StateError, Unfinished
 
 if TYPE_CHECKING:
@@ -57,10 +66,13 @@ class Executions:
         there are, when a replica has admitted it. Raises :class:`ResponseNotFound`, and the error that ended it.
         """
         execution = self._running.get(key)
-        source = self._follow_log(key) if execution is None else execution.follow()
-        async with aclosing(source):
+        async with aclosing(self._follow_log(key) if execution is None else self.tell(execution)) as source:
             async for outputs in source:
                 yield outputs
+
+    def tell(self, execution: Execution, *, drafts: bool = False) -> AsyncGenerator[tuple[Output, ...]]:
+        """As :meth:`Execution.follow`; what another gateway takes over is told on from the log."""
+        return self._tell(execution.key, execution.follow(drafts=drafts))
 
     async def cancel(self, key: RequestKey) -> bool:
         """Whether the request is cancelled, or about to be: by the gateway that has it, within one step."""
@@ -141,6 +153,25 @@ class Executions:
         change = Change(self._clock(), after=after, entries=(entry,), status="failed", error_code=error.code)
         await self._store.write(record.key, record.epoch, change)
 
+    async def _tell(
+        self, key: RequestKey, live: AsyncGenerator[tuple[Output, ...]]
+    ) -> AsyncGenerator[tuple[Output, ...]]:
+        told = 0
+        try:
+            async with aclosing(live):
+                async for outputs in live:
+                    told += sum(len(output.text) for output in outputs if isinstance(output, Delta))
+                    yield outputs
+            return
+        except TakenOver:
+            logger.info("request %s is followed where it goes on", key.id)
+        async with aclosing(self._follow_log(key)) as log:
+            async for outputs in log:
+                fresh = tuple(_behind(told, outputs))
+                told = max(0, told - sum(len(output.text) for output in outputs if isinstance(output, Delta)))
+                if fresh:
+                    yield fresh
+
     async def _follow_log(self, key: RequestKey) -> AsyncGenerator[tuple[Output, ...]]:
         after, told = 0, False
         while True:
@@ -174,3 +205,15 @@ class Executions:
                 logger.warning("the state store fails: %r", error)
                 await asyncio.sleep(max(pause, 1.0))
             await asyncio.sleep(pause)
+
+
+def _behind(characters: int, outputs: tuple[Output, ...]) -> Iterator[Output]:
+    """``outputs`` without the first ``characters`` of their text."""
+    for output in outputs:
+        if not isinstance(output, Delta):
+            yield output
+        elif len(output.text) > characters:
+            yield Delta(output.text[characters:], output.hole)
+            characters = 0
+        else:
+            characters -= len(output.text)

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deployments.errors import Draining, NoReplica, Overloaded, QueueFull, ReplicaLost, ReplicasLost, ServingError
+from deployments.errors import (
+    Draining,
+    NoReplica,
+    Overloaded,
+    QueueFull,
+    ReplicaLost,
+    ReplicaSilent,
+    ReplicasLost,
+    ServingError,
+)
 
 LOSSES_IN_A_ROW = 2
 """Replicas that a request may take down without getting any further before it is taken for the cause."""
@@ -20,8 +29,10 @@ LONGEST_WAIT_SECONDS = 1.0
 class Failover:
     """What has happened to one request.
 
-    A lost replica is blamed on the request when it has made no progress since the last loss; two in a row end it. A
-    request that has been admitted once is worth waiting for: for ``patience_seconds`` it is tried again while no
+    A replica that died is blamed on the request when it ran it, and the request has made no progress since the last
+    loss; two in a row end it. One that was silent may just have been slow.
+
+    A request that has been admitted once is worth waiting for: for ``patience_seconds`` it is tried again while no
     replica takes it. One that has not is refused at once, so that its client can go elsewhere.
     """
 
@@ -37,17 +48,19 @@ class Failover:
         self.waits = 0
         self.waiting_since = None
 
-    def wait(self, error: ServingError, now: float, *, admitted: bool) -> float:
-        """Seconds until the next attempt. Raises what the client is to be told when there is none."""
+    def wait(self, error: ServingError, now: float, *, admitted: bool, running: bool) -> float:
+        """Seconds until the next attempt, of a request that was ``admitted`` by some replica and ``running`` on the one
+        at fault. Raises what the client is to be told when there is none.
+        """
         if isinstance(error, ReplicaLost):
-            return self._after_loss(error)
+            return self._after_loss(error, blamed=running and not isinstance(error, ReplicaSilent))
         if isinstance(error, Draining) or (admitted and isinstance(error, NoReplica | Overloaded | QueueFull)):
             return self._after_refusal(error, now)
         raise error
 
-    def _after_loss(self, error: ReplicaLost) -> float:
+    def _after_loss(self, error: ReplicaLost, *, blamed: bool) -> float:
         self.losses += 1
-        self.losses_in_a_row += 1
+        self.losses_in_a_row += blamed
         if self.losses_in_a_row >= LOSSES_IN_A_ROW or self.losses >= LOSSES:
             raise ReplicasLost from error
         return 0.0

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from deployments.errors import GatewayLost, ServingError, StreamLogFull, Unavailable
+from deployments.errors import ServingError, StreamLogFull, TakenOver, Unavailable
 from deployments.execution.settings import ExecutionSettings
 from deployments.state.record import RequestRecord, Status
-from deployments.state.store import Change, Ended, Fenced, LogFull, Missing, RequestStore, StateError
+from deployments.state.store import Change, Ended, Fenced, LogFull, Missing, RequestStore, StateError, StateUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +20,7 @@ Clock = Callable[[], float]
 """Unix time in seconds."""
 
 RETRY_SECONDS = 0.5
+AGAIN_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Journal:
     A durable request is written at each commit, any other one when it starts and when it ends. A store that fails
     costs a plain request its record and never its answer; a durable one is not accepted without its record, and is
     entered again, whole, into a store that has lost its memory.
-    ``on_lost`` is told :class:`GatewayLost` when the request has become another gateway's, and :class:`StreamLogFull`
+    ``on_lost`` is told :class:`TakenOver` when the request has become another gateway's, and :class:`StreamLogFull`
     when its log takes no more than its end.
     """
 
@@ -71,13 +72,14 @@ class Journal:
 
     async def open(self) -> None:
         """Create the record. Raises :class:`Unavailable` for a durable request that cannot be kept."""
+        durable, settings = self._record.durable, self._settings
         try:
-            async with asyncio.timeout(self._settings.write_seconds):
-                await self._create()
+            async with asyncio.timeout(settings.accept_seconds if durable else settings.write_seconds):
+                await (self._insist() if durable else self._create())
         except Exception as error:
             logger.warning("the record of request %s was not created: %r", self._record.id, error)
             self.degraded = True
-            if self._record.durable:
+            if durable:
                 raise Unavailable("The request cannot be stored now.") from error
             self._settled.set()
             return
@@ -126,6 +128,15 @@ class Journal:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
+    async def _insist(self) -> None:
+        """Create the record as soon as the store answers."""
+        while True:
+            try:
+                return await self._create()
+            except StateUnavailable as error:
+                logger.warning("the record of request %s is created again: %r", self._record.id, error)
+                await asyncio.sleep(AGAIN_SECONDS)
+
     async def _create(self) -> None:
         await self._store.create(self._record, plan=self._plan, lease_until=self._lease_end)
 
@@ -161,7 +172,7 @@ class Journal:
         except (Fenced, Ended):
             self._settled.set()
             if self._record.durable:
-                self.on_lost(GatewayLost("The request goes on at another gateway."))
+                self.on_lost(TakenOver())
             return True
         except LogFull:
             del self._entries[self._written : self._written + len(change.entries)]

@@ -19,15 +19,31 @@ TABLE: list[tuple[type[ServingError], int, str, str, dict[str, str]]] = [
     (errors.ResponseNotFound, 404, "response_not_found", "NOT_FOUND", {}),
     (errors.MethodNotAllowed, 405, "method_not_allowed", "UNIMPLEMENTED", {}),
     (errors.RequestTimeout, 408, "request_timeout", "DEADLINE_EXCEEDED", {"x-should-retry": "false"}),
+    (
+        errors.IdempotencyInProgress,
+        409,
+        "idempotency_in_progress",
+        "ABORTED",
+        {"retry-after": "1", "retry-after-ms": "1000"},
+    ),
     (errors.RequestTooLarge, 413, "request_too_large", "RESOURCE_EXHAUSTED", {}),
     (errors.UnsupportedMediaType, 415, "unsupported_media_type", "INVALID_ARGUMENT", {}),
+    (errors.IdempotencyKeyReused, 422, "idempotency_key_reused", "FAILED_PRECONDITION", {}),
     (errors.QueueFull, 429, "queue_full", "RESOURCE_EXHAUSTED", {"retry-after": "1", "retry-after-ms": "1000"}),
     (errors.ClientClosedRequest, 499, "client_closed_request", "CANCELLED", {}),
+    (errors.RequestCancelled, 499, "request_cancelled", "CANCELLED", {}),
     (errors.InternalError, 500, "internal_error", "INTERNAL", {}),
+    (errors.ReplicasLost, 500, "replicas_lost", "INTERNAL", {"x-should-retry": "false"}),
+    (errors.StreamLogFull, 500, "stream_log_full", "INTERNAL", {"x-should-retry": "false"}),
     (errors.Unavailable, 503, "unavailable", "UNAVAILABLE", {"retry-after": "1", "retry-after-ms": "1000"}),
     (errors.Overloaded, 503, "overloaded", "UNAVAILABLE", {"retry-after": "1", "retry-after-ms": "1000"}),
     (errors.NoReplica, 503, "no_replica", "UNAVAILABLE", {"retry-after": "2", "retry-after-ms": "2000"}),
+    (errors.ReplicaLost, 503, "replica_lost", "UNAVAILABLE", {"retry-after": "1", "retry-after-ms": "1000"}),
+    (errors.ReplicaSilent, 503, "replica_silent", "UNAVAILABLE", {"retry-after": "1", "retry-after-ms": "1000"}),
+    (errors.GatewayLost, 503, "gateway_lost", "UNAVAILABLE", {"retry-after": "1", "retry-after-ms": "1000"}),
+    (errors.TakenOver, 503, "taken_over", "UNAVAILABLE", {"retry-after": "1", "retry-after-ms": "1000"}),
     (errors.Draining, 503, "draining", "UNAVAILABLE", {"retry-after": "1", "retry-after-ms": "1000"}),
+    (errors.DeadlineExceeded, 504, "deadline_exceeded", "DEADLINE_EXCEEDED", {"x-should-retry": "false"}),
 ]
 
 
@@ -69,3 +85,14 @@ def test_jitter_lengthens_a_wait_by_a_fifth_at_most() -> None:
     error = errors.Overloaded(retry_after=10.0)
     assert error.headers(jitter=0.5) == {"retry-after": "11", "retry-after-ms": "11000"}
     assert int(error.headers(jitter=0.999)["retry-after-ms"]) <= 12_000
+
+
+def test_an_error_is_found_by_its_code_and_an_unknown_code_is_internal() -> None:
+    found = errors.error_of("deadline_exceeded", "late", "x-dllm-deadline-ms")
+    assert (type(found), str(found), found.parameter) == (errors.DeadlineExceeded, "late", "x-dllm-deadline-ms")
+    assert type(errors.error_of("of another version", "?")) is errors.InternalError
+
+
+def test_details_join_the_error_object() -> None:
+    body = errors.DeadlineExceeded("late", details={"predicted_wait_ms": 7}).envelope("req_1")
+    assert (body["error"]["predicted_wait_ms"], body["error"]["code"]) == (7, "deadline_exceeded")

@@ -13,6 +13,7 @@ from dllm_worker.models.loading import LoadedModel, load_model, save_checkpoint
 
 VOCABULARY, MASK, EOS = 96, 0, 1
 
+
 def tiny_config(**changes: Any) -> dict[str, Any]:
     """A ``config.json`` of three layers; blocks of 8, context of 256."""
     canvas = {"length": 8, "max_length": 256, "anchor": "zero", "context_attention": "block_causal"}

@@ -51,7 +51,7 @@ async def answer(
             repeat = partial(gateway.executions.follow, known.key)
             return await _told(gateway, request, known, repeat, {**headers, **REPLAYED})
     execution = await gateway.executions.start(work)
-    follow = partial(execution.follow, drafts=work.plan.watch is not None)
+    follow = partial(gateway.executions.tell, execution, drafts=work.plan.watch is not None)
     outputs = follow if outlives_client else lambda: attended(execution, follow())
     response = await _told(gateway, request, work.record, outputs, headers)
     if execution.degraded:

@@ -92,12 +92,31 @@ def test_a_failing_start_in_the_background_shows_the_end_of_its_log(tmp_path: Pa
 @pytest.mark.parametrize("command", [["config", "check"], ["up", "--config"]])
 def test_a_bad_configuration_is_refused_with_its_path(tmp_path: Path, command: list[str]) -> None:
     file = tmp_path / "cluster.yaml"
-    file.write_text("models: [{id: a, checkpoint: b, pool: {replicaz: 1}}]")
+    file.write_text("models: [{id: a, checkpoint: b, pools: [{replicaz: 1}]}]")
     refusal = dllm(*command, str(file))
     assert refusal.exit_code == 1
-    assert "models.0.pool.replicaz: unknown key" in refusal.stderr
+    assert "models.0.pools.0.replicaz: unknown key" in refusal.stderr
 
 
 def test_the_example_configuration_is_valid() -> None:
     example = Path(__file__).parents[3] / "cluster.yaml"
     assert dllm("config", "check", str(example)).stdout == f"{example} is valid.\n"
+
+
+def test_the_access_rule_of_the_state_user_is_printed_without_the_password(tmp_path: Path) -> None:
+    file = tmp_path / "cluster.yaml"
+    file.write_text("state: {url: 'redis://dllm:the-password@state:6379/0'}")
+    rule = dllm("config", "acl", str(file)).stdout
+    assert rule.startswith("ACL SETUSER dllm reset on #")
+    assert " ~dllm:* " in rule
+    assert "+eval" in rule
+    assert "the-password" not in rule
+
+
+@pytest.mark.parametrize("url", ["embedded", "redis://state:6379/0"])
+def test_a_state_without_a_user_has_no_access_rule(tmp_path: Path, url: str) -> None:
+    file = tmp_path / "cluster.yaml"
+    file.write_text(f"state: {{url: '{url}'}}")
+    refusal = dllm("config", "acl", str(file))
+    assert (refusal.exit_code, refusal.stdout) == (1, "")
+    assert "user" in refusal.stderr

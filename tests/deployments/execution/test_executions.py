@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from deployments.errors import GatewayLost, ReplicaLost, RequestCancelled, ResponseNotFound
+from deployments.errors import ReplicaLost, RequestCancelled, ResponseNotFound, TakenOver
 from deployments.execution.executions import Executions
 from deployments.gateway.assembler import Output
 from deployments.run import Progress
@@ -95,18 +95,28 @@ async def test_a_durable_request_whose_gateway_is_gone_is_taken_over_where_it_wa
     assert (record.owner, record.epoch, record.status) == ("heir", 2, "completed")
 
 
-async def test_a_gateway_that_lost_its_lease_writes_nothing_and_tells_its_readers() -> None:
+async def test_a_gateway_that_lost_its_lease_writes_nothing_and_tells_its_readers_what_the_other_does() -> None:
     gate = asyncio.Event()
     cluster = Cluster(scripts([told(0, 8), gate, told(8, 20), asyncio.Event()], [told(8, END), finished()]))
     zombie, heir = cluster.gateway("zombie"), cluster.gateway("heir")
-    reading = asyncio.create_task(outputs_of(await cluster.start(zombie, durable=True)))
+    execution = await cluster.start(zombie, durable=True)
+    fenced = asyncio.create_task(outputs_of(execution))
+    reading = zombie.tell(execution)
+    read: list[Output] = []
+    while not read:
+        read += await anext(reading)
     await until_logged(cluster, 1)
     cluster.now += SETTINGS.lease_seconds + 1
     await heir.take_over()
     gate.set()
-    with pytest.raises(GatewayLost):
-        await reading
-    assert text_of(await followed(zombie)) == TEXT
+    with pytest.raises(TakenOver):
+        await fenced
+    read += [output async for batch in reading for output in batch]
+    assert text_of(read) == TEXT
+    done_of(read)
+    record = await cluster.store.get(KEY)
+    assert record is not None
+    assert record.owner == "heir"
 
 
 async def test_a_renewed_lease_is_not_taken() -> None:

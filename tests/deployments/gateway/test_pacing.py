@@ -55,6 +55,48 @@ async def test_a_failure_of_the_source_passes_through() -> None:
         await anext(items)
 
 
+class Lingering:
+    """A source that takes until ``released`` to close."""
+
+    def __init__(self) -> None:
+        self.begun, self.closing, self.released, self.closed = (asyncio.Event() for _ in range(4))
+
+    async def items(self) -> AsyncGenerator[int]:
+        try:
+            self.begun.set()
+            await asyncio.get_running_loop().create_future()
+            yield 1
+        finally:
+            self.closing.set()
+            await self.released.wait()
+            self.closed.set()
+
+
+async def consume(items: AsyncGenerator[int | None]) -> None:
+    async for _ in items:
+        pass
+
+
+async def whole(items: AsyncGenerator[int]) -> int:
+    return sum([item async for item in items])
+
+
+@pytest.mark.parametrize("streams", [True, False])
+async def test_a_second_cancellation_does_not_cut_the_first_short(streams: bool) -> None:
+    source = Lingering()
+    work = consume(paced(source.items(), 10.0)) if streams else unless_disconnected(connected, whole(source.items()))
+    reader = asyncio.ensure_future(work)
+    await source.begun.wait()
+    reader.cancel()
+    await source.closing.wait()
+    reader.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reader
+    source.released.set()
+    async with asyncio.timeout(1):
+        await source.closed.wait()
+
+
 async def connected() -> Message:
     await asyncio.get_running_loop().create_future()
     raise AssertionError
