@@ -47,7 +47,9 @@ chaos: setup  ## kill, freeze and cut off the parts of a cluster under load
 
 bench: setup  ## measure the engine, the cost of the stack, and a start from a fresh clone
 	$(BIN)/python -m dllm_worker.bench
-	$(BIN)/python -m loadtest.stack_cost "$$($(BIN)/dllm up --detach --json)"; status=$$?; $(BIN)/dllm down; exit $$status
+	$(BIN)/python -m loadtest.stack_cost
+	$(BIN)/python -m loadtest.routing --replicas 8 --requests 480
+	$(BIN)/python -m loadtest.tax
 	$(BIN)/python -m loadtest.fresh_start
 
 format: setup  ## rewrite the sources in the house format

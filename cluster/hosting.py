@@ -9,8 +9,10 @@ import signal
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from cluster.serving import SERVING_ENVIRONMENT, haproxy_environment
 from deployments.config import ClusterConfig, RayConfig
 
 LOOPBACK = "127.0.0.1"
@@ -35,48 +37,55 @@ LOOPBACK_ENVIRONMENT = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 @contextmanager
 def ray_hosting(config: ClusterConfig, state_url: str, keys: Mapping[str, str]) -> Iterator[None]:
     """Serve ``config`` on Ray. Raises when Ray or a deployment cannot be started."""
-    prepare_environment(config.ray)
-    from deployments.app import deploy, undeploy
+    # A longer path than this would not fit the addresses of Ray's sockets.
+    with tempfile.TemporaryDirectory(prefix="dllm-ray-", dir="/tmp", ignore_cleanup_errors=True) as directory:
+        prepare_environment(config.ray)
+        if config.ray.serving == "haproxy" and config.ray.address is None:
+            _set(haproxy_environment(config.http, Path(directory)))
+        from deployments.app import deploy, undeploy
 
-    with _ray(config.ray):
-        try:
-            deploy(config, state_url, keys)
-            yield
-        finally:
-            undeploy(config)
+        with _ray(config.ray, directory):
+            try:
+                deploy(config, state_url, keys)
+                yield
+            finally:
+                undeploy(config)
 
 
 def prepare_environment(config: RayConfig) -> None:
     """Ray and Serve read the environment when they are imported, and their processes inherit it.
 
     A Ray that starts here listens to this machine alone, and there only to who knows its token. Without a token of
-    ours, Ray would make one and leave it in the home folder.
+    ours, Ray would make one and leave it in the home folder. One that runs has what its nodes were started with, which
+    has to be of the same ``serving``.
     """
-    environment = dict(RAY_ENVIRONMENT)
+    environment = {**RAY_ENVIRONMENT, **SERVING_ENVIRONMENT[config.serving]}
     if config.address is None:
         environment |= LOOPBACK_ENVIRONMENT
         if "RAY_AUTH_MODE" not in os.environ:
             environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    _set(environment)
+
+
+def _set(environment: Mapping[str, str]) -> None:
     for name, value in environment.items():
         os.environ.setdefault(name, value)
 
 
 @contextmanager
-def _ray(config: RayConfig) -> Iterator[None]:
-    """Ray on loopback in a folder that goes with it, or a connection to a cluster that runs."""
+def _ray(config: RayConfig, directory: str) -> Iterator[None]:
+    """Ray on loopback with its files in ``directory``, or a connection to a cluster that runs."""
     import ray
 
-    # A longer path than this would not fit the addresses of Ray's sockets.
-    with tempfile.TemporaryDirectory(prefix="dllm-ray-", dir="/tmp", ignore_cleanup_errors=True) as directory:
-        try:
-            with _signals_kept():
-                if config.address is None:
-                    ray.init(**_local_settings(config, directory))
-                else:
-                    ray.init(address=config.address, log_to_driver=False, logging_level=logging.WARNING)
-            yield
-        finally:
-            ray.shutdown()
+    try:
+        with _signals_kept():
+            if config.address is None:
+                ray.init(**_local_settings(config, directory))
+            else:
+                ray.init(address=config.address, log_to_driver=False, logging_level=logging.WARNING)
+        yield
+    finally:
+        ray.shutdown()
 
 
 def _local_settings(config: RayConfig, directory: str) -> dict[str, Any]:

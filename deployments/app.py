@@ -19,6 +19,7 @@ from deployments.execution.settings import ExecutionSettings
 from deployments.gateway.app import create_app
 from deployments.gateway.model import Model
 from deployments.gateway.settings import GatewaySettings
+from deployments.loopback import listen_to_this_machine
 from deployments.pool_set import Member, PoolSet
 from deployments.ray_pool import RayPool
 from deployments.state.connect import connect
@@ -54,6 +55,7 @@ class Gateway:
     """The REST ingress in a Ray Serve replica."""
 
     def __init__(self, config: ClusterConfig, state_url: str, keys: Mapping[str, str], workers: Workers) -> None:
+        listen_to_this_machine()
         self._store = connect(state_url, config.state.ttl_seconds)
         self._models = {model.id: _serve_model(config, model, workers[model.id]) for model in config.models}
         self._keys = keys

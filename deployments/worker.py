@@ -11,6 +11,7 @@ from ray import serve
 
 from deployments.config import ModelConfig, PoolConfig, SimulationConfig
 from deployments.engine_thread import EngineThread, ThreadSettings
+from deployments.loopback import listen_to_this_machine
 from deployments.routing.stats import stats_of
 from deployments.run import Progress, Run
 from dllm_worker.interface import EngineLimits, StepEngine
@@ -59,6 +60,7 @@ class Worker:
     """One replica of a model's pool."""
 
     def __init__(self, config: ModelConfig, pool: PoolConfig) -> None:
+        listen_to_this_machine()
         self._engine = start_engine(config, pool, serve.get_replica_context().replica_id.to_full_id_str())
 
     async def generate(self, run: Run, ticket: object = None) -> AsyncGenerator[Progress]:

@@ -1,14 +1,25 @@
-"""The memory of a set of processes."""
+"""The memory and the processor time of a set of processes."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def proportional_mebibytes(variable: str) -> float:
     """Memory of all processes with ``variable`` (``NAME=value``) in their environment, shared pages counted once."""
-    wanted = variable.encode()
-    return sum(_pss_kibibytes(process) for process in Path("/proc").glob("[0-9]*") if _has(process, wanted)) / 1024
+    return sum(map(_pss_kibibytes, _with(variable))) / 1024
+
+
+def processor_seconds(variable: str) -> float:
+    """Processor time that the running processes with ``variable`` in their environment have used so far."""
+    return sum(map(_ticks, _with(variable))) / CLOCK_TICKS
+
+
+def _with(variable: str) -> list[Path]:
+    return [process for process in Path("/proc").glob("[0-9]*") if _has(process, variable.encode())]
 
 
 def _has(process: Path, variable: bytes) -> bool:
@@ -24,3 +35,12 @@ def _pss_kibibytes(process: Path) -> int:
     except OSError:
         return 0
     return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+
+
+def _ticks(process: Path) -> int:
+    """User and system time, fields 14 and 15 of proc_pid_stat(5); the name before them may hold spaces."""
+    try:
+        fields = (process / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return int(fields[11]) + int(fields[12])

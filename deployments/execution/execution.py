@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from contextvars import Context
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from weakref import WeakSet
@@ -90,7 +91,8 @@ class Execution:
         first = work.record.epoch * RUNS_PER_EPOCH
         self._run = Run(work.plan.request, first, past.checkpoint, len(self._committed), affinity=work.plan.affinity)
         journal.on_lost = self._lose
-        self._task = asyncio.create_task(self._execute(), name=f"execution of {self.key.id}")
+        # In the context of the call that asked for it, it would be cancelled with that call.
+        self._task = asyncio.create_task(self._execute(), name=f"execution of {self.key.id}", context=Context())
 
     @property
     def key(self) -> RequestKey:

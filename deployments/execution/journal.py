@@ -174,6 +174,9 @@ class Journal:
             if self._record.durable:
                 self.on_lost(TakenOver())
             return True
+        except Missing:
+            self._settled.set()
+            return True
         except LogFull:
             del self._entries[self._written : self._written + len(change.entries)]
             self.on_lost(StreamLogFull())

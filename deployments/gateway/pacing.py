@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable
-from typing import TypeVar
+from collections.abc import AsyncGenerator, Awaitable, Coroutine
+from typing import Any, TypeVar
 
 import anyio
 from starlette.types import Receive
@@ -30,11 +30,7 @@ async def paced(source: AsyncGenerator[T], seconds: float) -> AsyncGenerator[T |
             except StopAsyncIteration:
                 return
     finally:
-        with anyio.CancelScope(shield=True):
-            if pending is not None:
-                pending.cancel()
-                await asyncio.gather(pending, return_exceptions=True)
-            await source.aclose()
+        await to_its_end(_close(source, pending))
 
 
 async def unless_disconnected(receive: Receive, work: Awaitable[T]) -> T:
@@ -46,9 +42,37 @@ async def unless_disconnected(receive: Receive, work: Awaitable[T]) -> T:
             raise ClientClosedRequest
         return working.result()
     finally:
-        working.cancel()
-        leaving.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
+        await to_its_end(_cancel(working, leaving))
+
+
+async def to_its_end(cleanup: Coroutine[Any, Any, None]) -> None:
+    """Clean up whole, however often the one who waits for it is cancelled; that takes effect afterwards.
+
+    Ray Serve cancels a request whose client has left while the framework does so too, and the second of the two would
+    cut short what the first has begun.
+    """
+    task, cancelled = asyncio.create_task(cleanup), None
+    with anyio.CancelScope(shield=True):
+        while not task.done():
+            try:
+                await asyncio.wait({task})
+            except asyncio.CancelledError as error:
+                cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    task.result()
+
+
+async def _close(source: AsyncGenerator[T], pending: asyncio.Future[T] | None) -> None:
+    if pending is not None:
+        await _cancel(pending)
+    await source.aclose()
+
+
+async def _cancel(*futures: asyncio.Future[Any]) -> None:
+    for future in futures:
+        future.cancel()
+    await asyncio.gather(*futures, return_exceptions=True)
 
 
 async def _disconnect(receive: Receive) -> None:

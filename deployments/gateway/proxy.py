@@ -1,4 +1,6 @@
-"""A layer for Ray Serve's HTTP proxy, which stands before every gateway."""
+"""The layers before every gateway, in whichever process has the client's socket: Ray Serve's proxy or, behind
+HAProxy, the gateway's own replica.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +12,14 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.gateway.ids import brought_id, ulid
+from deployments.gateway.slow_reader import SlowReader
 
 HEADER = "x-request-id"
 
 
 def layers() -> list[Middleware]:
     """What Ray Serve's proxy imports by ``RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH``."""
-    return [Middleware(OneRequestId)]
+    return [Middleware(SlowReader), Middleware(OneRequestId)]
 
 
 class OneRequestId:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 
-import anyio
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -21,6 +20,7 @@ from deployments.gateway.assembler import Done, Output
 from deployments.gateway.canvas import CanvasFrame
 from deployments.gateway.failures import told
 from deployments.gateway.openai import Dialect, Json
+from deployments.gateway.pacing import to_its_end
 from deployments.gateway.writer import Delta
 
 Part = tuple[Output, ...] | None
@@ -132,9 +132,11 @@ class EventStream(StreamingResponse):
         try:
             await super().__call__(scope, receive, send)
         finally:
-            with anyio.CancelScope(shield=True):
-                await self._bytes.aclose()
-                await self._parts.aclose()
+            await to_its_end(self._close())
+
+    async def _close(self) -> None:
+        await self._bytes.aclose()
+        await self._parts.aclose()
 
 
 async def event_bytes(

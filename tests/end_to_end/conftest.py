@@ -28,7 +28,7 @@ class Cluster:
         """The counters of the only replica of ``model``."""
         from ray import serve
 
-        counters: dict[str, int] = await serve.get_deployment_handle(f"worker:{model}", "dllm").stats.remote()
+        counters: dict[str, int] = await serve.get_deployment_handle(f"worker:{model}:default", "dllm").stats.remote()
         return counters
 
 
@@ -38,8 +38,8 @@ def cluster(valkey_url: str) -> Iterator[Cluster]:
     config = ClusterConfig(
         http=HttpConfig(port=port, max_body_bytes=64 << 10, keep_alive_seconds=0.5),
         models=[
-            ModelConfig(id="tiny-code", checkpoint="embedded:tiny-code", pool=POOL),
-            ModelConfig(id="tiny-sudoku", checkpoint="embedded:tiny-sudoku", pool=POOL),
+            ModelConfig(id="tiny-code", checkpoint="embedded:tiny-code", pools=[POOL]),
+            ModelConfig(id="tiny-sudoku", checkpoint="embedded:tiny-sudoku", pools=[POOL]),
         ],
     )
     with ray_hosting(config, valkey_url, {KEY: "acme", FOREIGN_KEY: "umbrella"}):

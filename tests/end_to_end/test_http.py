@@ -14,6 +14,7 @@ from tests.end_to_end.conftest import Cluster
 
 PUZZLE = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
 FRAME = re.compile(rb"id: (\d+)\ndata: (\{.*\})\n\n")
+DATA = re.compile(rb"^data: (\{.*\})$", re.MULTILINE)
 ENDLESS = {
     "model": "tiny-code",
     "prompt": "x = [",
@@ -52,7 +53,7 @@ async def test_watching_the_canvas_leaves_the_text_alone(cluster: Cluster) -> No
     async def chunks(diffusion: dict[str, str]) -> list[dict[str, object]]:
         async with http(cluster) as client:
             answer = await client.post("/v1/completions", json={**body, "diffusion": diffusion})
-        return [json.loads(data) for _, data in FRAME.findall(answer.content)]
+        return [json.loads(data) for data in DATA.findall(answer.content)]
 
     def text(received: list[dict[str, object]]) -> str:
         return "".join(chunk["choices"][0]["text"] for chunk in received)  # type: ignore[index]

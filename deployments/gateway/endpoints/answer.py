@@ -7,7 +7,6 @@ from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 
-import anyio
 from fastapi import Request
 from starlette.responses import JSONResponse, Response
 
@@ -17,7 +16,7 @@ from deployments.gateway.context import Gateway, caller
 from deployments.gateway.idempotency import HEADER, REPLAYED, earlier, idempotency_key, payload_digest
 from deployments.gateway.model import Model
 from deployments.gateway.openai import Json
-from deployments.gateway.pacing import paced, unless_disconnected
+from deployments.gateway.pacing import paced, to_its_end, unless_disconnected
 from deployments.gateway.plan import Planner
 from deployments.gateway.records import asking
 from deployments.gateway.stream import EventStream, Part, part_bytes
@@ -66,8 +65,7 @@ async def attended(execution: Execution, outputs: Outputs) -> Outputs:
             async for batch in outputs:
                 yield batch
     finally:
-        with anyio.CancelScope(shield=True):
-            await execution.cancel()
+        await to_its_end(execution.cancel())
 
 
 async def _earlier(gateway: Gateway, request: Request, record: RequestRecord, key: str) -> RequestRecord | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 from http.client import HTTPConnection
 from pathlib import Path
@@ -14,30 +13,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.cluster.shell import commands_of, dllm
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found by their environment in /proc")
 
 CONFIGURATION = """
 http: {port: 0}
-models: [{id: sudoku, checkpoint: "embedded:tiny-sudoku", pool: {cpus: 0.2, threads: 1}}]
+models: [{id: sudoku, checkpoint: "embedded:tiny-sudoku", pools: [{cpus: 0.2, threads: 1}]}]
 """
-
-
-def dllm(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "XDG_RUNTIME_DIR": str(home), "TMPDIR": str(home), "HOME": str(home)}
-    command = [sys.executable, "-m", "cluster", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-
-
-def commands_of(home: Path) -> list[str]:
-    """The command line of every process that was started by ``dllm`` of that home."""
-    found = []
-    for process in Path("/proc").iterdir():
-        try:
-            if f"\0XDG_RUNTIME_DIR={home}\0".encode() in b"\0" + (process / "environ").read_bytes():
-                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-        except OSError:
-            continue
-    return found
 
 
 def served_models(base_url: str, api_key: str) -> list[dict[str, Any]]:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextvars import ContextVar
 from itertools import pairwise
 
 import pytest
@@ -11,7 +13,7 @@ from deployments.errors import InternalError, NoReplica, ReplicaLost, ReplicasLo
 from deployments.gateway.assembler import Output
 from deployments.run import Progress
 from deployments.state.store import RequestKey
-from dllm_worker.request import Commit
+from dllm_worker.request import Commit, Request
 from tests.deployments.execution.works import (
     TEXT,
     TOKENS,
@@ -23,7 +25,7 @@ from tests.deployments.execution.works import (
     text_of,
     told,
 )
-from tests.deployments.gateway.scripted import Step
+from tests.deployments.gateway.scripted import ScriptedPool, Step
 
 KEY = RequestKey("acme", "request")
 END = len(TOKENS)
@@ -172,6 +174,21 @@ async def test_readers_that_come_late_or_leave_early_disturb_nobody() -> None:
     gate.set()
     await execution.ended()
     assert await early == await outputs_of(execution)
+
+
+async def test_a_request_does_not_run_in_the_context_of_the_call_that_asked_for_it() -> None:
+    call = ContextVar("call", default="none")
+    seen: list[str] = []
+
+    def script(request: Request) -> Iterator[Step]:
+        seen.append(call.get())
+        yield told(0, END)
+        yield finished()
+
+    call.set("the client's")
+    cluster = Cluster(ScriptedPool(script))
+    await outputs_of(await cluster.start(cluster.gateway()))
+    assert seen == ["none"]
 
 
 cuts = st.lists(st.integers(1, END - 1), max_size=8, unique=True).map(sorted)

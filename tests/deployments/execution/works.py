@@ -21,7 +21,7 @@ from tests.deployments.gateway.scripted import NOW, ScriptedPool, Step, byte_tex
 
 TEXT = "a canvas that outlives its worker"
 TOKENS = tuple(byte_text().encode(TEXT))
-SETTINGS = ExecutionSettings(write_seconds=5.0)
+SETTINGS = ExecutionSettings(write_seconds=5.0, accept_seconds=0.05)
 
 
 def scripts(*runs: Iterable[Step]) -> ScriptedPool:

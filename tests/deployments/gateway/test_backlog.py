@@ -96,11 +96,11 @@ def test_whole_frames_are_taken_until_there_are_enough_bytes() -> None:
 
 @dataclass
 class Board:
-    """A canvas as a client keeps it."""
+    """What a client keeps: a canvas that begins inside an earlier one takes the place of all from its start on."""
 
     looks: dict[int, str | None] = field(default_factory=dict)
     text: str = ""
-    blocks: set[int] = field(default_factory=set)
+    starts: dict[int, int] = field(default_factory=dict)
     sequence: int = 0
 
     def apply(self, wire: bytes) -> None:
@@ -118,9 +118,10 @@ class Board:
         assert view["committed_chars"] == len(self.text)
         assert sequence > self.sequence
         self.sequence = sequence
-        if block not in self.blocks:
-            self.blocks.add(block)
+        earlier = [first for number, first in self.starts.items() if number < block]
+        if block not in self.starts and any(first <= start < first + LENGTH for first in earlier):
             self.looks = {position: look for position, look in self.looks.items() if position < start}
+        self.starts[block] = start
         if view.get("text") is not None:
             self.looks |= {start + offset: look for offset, look in enumerate(str(view["text"]))}
         else:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
+import anyio
 import pytest
 from starlette.types import Message
 
@@ -59,7 +60,8 @@ class Lingering:
     """A source that takes until ``released`` to close."""
 
     def __init__(self) -> None:
-        self.begun, self.closing, self.released, self.closed = (asyncio.Event() for _ in range(4))
+        self.begun, self.closing, self.released = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.closed = False
 
     async def items(self) -> AsyncGenerator[int]:
         try:
@@ -69,7 +71,7 @@ class Lingering:
         finally:
             self.closing.set()
             await self.released.wait()
-            self.closed.set()
+            self.closed = True
 
 
 async def consume(items: AsyncGenerator[int | None]) -> None:
@@ -90,11 +92,22 @@ async def test_a_second_cancellation_does_not_cut_the_first_short(streams: bool)
     reader.cancel()
     await source.closing.wait()
     reader.cancel()
+    source.released.set()
     with pytest.raises(asyncio.CancelledError):
         await reader
-    source.released.set()
-    async with asyncio.timeout(1):
-        await source.closed.wait()
+    assert source.closed
+
+
+async def test_work_ends_before_those_who_wait_for_it_go_on() -> None:
+    """Also when they wait in a group that is being cancelled, as a framework does it: again and again."""
+    source = Lingering()
+    items = paced(source.items(), 10.0)
+    async with anyio.create_task_group() as group:
+        group.start_soon(consume, items)
+        await source.begun.wait()
+        group.cancel_scope.cancel()
+        source.released.set()
+    assert source.closed
 
 
 async def connected() -> Message:
