@@ -141,10 +141,11 @@ class Execution:
         await asyncio.wait({self._task})
 
     async def _stop(self, verdict: ServingError | None) -> None:
-        """A task that has not begun could not clean up behind itself, so it begins first."""
+        """A task that has not begun could not clean up behind itself, so it begins first; one that ends may do so."""
         await asyncio.sleep(0)
-        self._verdict = self._verdict or verdict
-        self._task.cancel()
+        if not self._is_closed:
+            self._verdict = self._verdict or verdict
+            self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def _execute(self) -> None:
@@ -238,8 +239,6 @@ class Execution:
         return replace(commit, start=commit.start + known, tokens=tokens) if tokens else None
 
     async def _fail(self, failure: ServingError) -> None:
-        if self._is_closed:
-            return
         if isinstance(failure, RequestCancelled):
             await self._close(Cancelled(), Ending("cancelled"))
         else:
@@ -257,9 +256,10 @@ class Execution:
             reader.put_nowait(told)
 
     def _lose(self, error: ServingError) -> None:
-        """The store takes no more of this request."""
-        self._verdict = self._verdict or error
-        self._task.cancel()
+        """The store takes no more of this request; one that has been answered is none the worse for it."""
+        if not self._is_closed:
+            self._verdict = self._verdict or error
+            self._task.cancel()
 
 
 async def _read(news: asyncio.Queue[Told], *, drafts: bool) -> AsyncGenerator[tuple[Output, ...]]:

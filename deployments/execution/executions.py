@@ -13,12 +13,13 @@ from deployments.errors import (
     GatewayLost,
     InternalError,
     ModelNotFound,
+    RequestCancelled,
     ResponseNotFound,
     ServingError,
     TakenOver,
     Unavailable,
 )
-from deployments.execution.entries import Committed, Failed, decode_entry, encode_entry, outputs_of
+from deployments.execution.entries import Cancelled, Committed, Failed, decode_entry, encode_entry, outputs_of
 from deployments.execution.execution import Execution, Past, Work
 from deployments.execution.failover import Failover
 from deployments.execution.journal import Clock, Journal
@@ -75,7 +76,9 @@ class Executions:
         return self._tell(execution.key, execution.follow(drafts=drafts))
 
     async def cancel(self, key: RequestKey) -> bool:
-        """Whether the request is cancelled, or about to be: by the gateway that has it, within one step."""
+        """Whether the request is cancelled, or about to be: by the gateway that has it, within one step; or here, if
+        that one is gone.
+        """
         execution = self._running.get(key)
         if execution is not None:
             await execution.cancel()
@@ -83,7 +86,11 @@ class Executions:
         record = await self._store.get(key)
         if record is None or record.has_ended:
             return False
-        await self._store.send(record.owner, f"{key.tenant} {key.id}")
+        orphan = await self._acquire(key) if record.lease_until < self._clock() else None
+        if orphan is None:
+            await self._store.send(record.owner, f"{key.tenant} {key.id}")
+        else:
+            await self._bury(orphan, RequestCancelled())
         return True
 
     def renew_leases(self) -> None:
@@ -95,9 +102,7 @@ class Executions:
         """Go on with durable requests whose gateway is gone, and close the records of the others."""
         for key in await self._store.expired(self._clock(), TAKEOVERS_AT_ONCE):
             if key not in self._running:
-                now = self._clock()
-                until = now + self._settings.lease_seconds
-                unfinished = await self._store.acquire(key, self._owner, now, until)
+                unfinished = await self._acquire(key)
                 if unfinished is not None:
                     await self._adopt(unfinished)
 
@@ -133,6 +138,10 @@ class Executions:
         execution.on_end(lambda: self._running.pop(execution.key, None))
         return execution
 
+    async def _acquire(self, key: RequestKey) -> Unfinished | None:
+        now = self._clock()
+        return await self._store.acquire(key, self._owner, now, now + self._settings.lease_seconds)
+
     async def _adopt(self, unfinished: Unfinished) -> None:
         record = unfinished.record
         entries = [decode_entry(data) for data in unfinished.entries]
@@ -148,9 +157,15 @@ class Executions:
         self._run(work, journal, past)
 
     async def _bury(self, unfinished: Unfinished, error: ServingError) -> None:
-        record, entry = unfinished.record, encode_entry(Failed.of(error))
-        after = len(unfinished.entries)
-        change = Change(self._clock(), after=after, entries=(entry,), status="failed", error_code=error.code)
+        """Close the record of a request that nobody runs."""
+        record, cancelled = unfinished.record, isinstance(error, RequestCancelled)
+        change = Change(
+            self._clock(),
+            after=len(unfinished.entries),
+            entries=(encode_entry(Cancelled() if cancelled else Failed.of(error)),),
+            status="cancelled" if cancelled else "failed",
+            error_code=None if cancelled else error.code,
+        )
         await self._store.write(record.key, record.epoch, change)
 
     async def _tell(

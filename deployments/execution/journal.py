@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from deployments.errors import ServingError, StreamLogFull, TakenOver, Unavailable
+from deployments.execution.entries import Failed, encode_entry
 from deployments.execution.settings import ExecutionSettings
 from deployments.state.record import RequestRecord, Status
 from deployments.state.store import Change, Ended, Fenced, LogFull, Missing, RequestStore, StateError, StateUnavailable
@@ -178,8 +179,7 @@ class Journal:
             self._settled.set()
             return True
         except LogFull:
-            del self._entries[self._written : self._written + len(change.entries)]
-            self.on_lost(StreamLogFull())
+            self._cut_short()
             return True
         except (StateError, TimeoutError) as error:
             return self._failed(change, error)
@@ -221,6 +221,17 @@ class Journal:
             usage=end.usage,
             error_code=end.error_code,
         )
+
+    def _cut_short(self) -> None:
+        """The log takes no more than the end of the request. Nobody may take what is there for the whole answer."""
+        del self._entries[self._written :]
+        if self._ending is None:
+            self.on_lost(StreamLogFull())
+            return
+        self._entries.append(encode_entry(Failed.of(StreamLogFull())))
+        if self._record.durable:
+            self._ending = Ending("failed", error_code=StreamLogFull.code)
+        self._changed.set()
 
     def _failed(self, change: Change, error: Exception) -> bool:
         """A durable request is worth another try, though not for ever."""

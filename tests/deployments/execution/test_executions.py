@@ -172,3 +172,16 @@ async def test_a_request_is_cancelled_through_any_gateway() -> None:
     with pytest.raises(RequestCancelled):
         await followed(there)
     assert not await there.cancel(KEY)
+
+
+async def test_a_request_whose_gateway_is_gone_is_cancelled_by_whoever_is_asked() -> None:
+    cluster = Cluster(scripts([told(0, 8), asyncio.Event()]))
+    gone, there = cluster.gateway("gone"), cluster.gateway("there")
+    await cluster.start(gone, durable=True)
+    await until_logged(cluster, 1)
+    cluster.now += SETTINGS.lease_seconds + 1
+    assert await there.cancel(KEY)
+    with pytest.raises(RequestCancelled):
+        await followed(there)
+    await there.take_over()
+    assert len(cluster.pool.runs) == 1

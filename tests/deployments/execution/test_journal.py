@@ -8,8 +8,8 @@ import pytest
 from deployments.errors import StreamLogFull, Unavailable
 from deployments.execution.executions import Executions
 from deployments.state.memory import MemoryStore
-from deployments.state.record import RequestRecord
-from deployments.state.store import Change, LogFull, RequestKey, StateUnavailable
+from deployments.state.record import TERMINAL, RequestRecord
+from deployments.state.store import Change, Fenced, LogFull, RequestKey, StateUnavailable
 from tests.deployments.execution.works import (
     SETTINGS,
     TEXT,
@@ -132,6 +132,40 @@ async def test_an_answer_longer_than_the_log_ends_with_an_error_of_that_name() -
     record = await cluster.store.get(KEY)
     assert record is not None
     assert (record.status, record.error_code) == ("failed", "stream_log_full")
+
+
+class ShortStore(MemoryStore):
+    """Its logs hold one entry, and an end."""
+
+    async def write(self, key: RequestKey, epoch: int, change: Change) -> None:
+        if change.after + len(change.entries) > 1 + (change.status in TERMINAL):
+            raise LogFull("full")
+        await super().write(key, epoch, change)
+
+
+async def test_an_answer_too_long_for_its_record_reaches_its_client_and_is_not_told_again() -> None:
+    cluster = Cluster(scripts(WHOLE), ShortStore())
+    executions = cluster.gateway()
+    execution = await cluster.start(executions)
+    assert text_of(await outputs_of(execution)) == TEXT
+    await execution.ended()
+    record = await cluster.store.get(KEY)
+    assert record is not None
+    assert record.status == "completed"
+    with pytest.raises(StreamLogFull):
+        async for _ in executions.follow(KEY):
+            pass
+
+
+async def test_a_request_taken_over_while_it_ends_is_told_to_its_end() -> None:
+    class LateStore(MemoryStore):
+        async def write(self, key: RequestKey, epoch: int, change: Change) -> None:
+            if change.status in TERMINAL:
+                raise Fenced("another gateway has the lease")
+            await super().write(key, epoch, change)
+
+    cluster = Cluster(scripts(WHOLE), LateStore())
+    assert text_of(await outputs_of(await cluster.start(cluster.gateway(), durable=True))) == TEXT
 
 
 async def test_the_end_of_a_durable_request_is_written_when_the_store_is_back() -> None:
