@@ -20,10 +20,10 @@ from deployments.gateway.app import create_app
 from deployments.gateway.model import Model
 from deployments.gateway.settings import GatewaySettings
 from deployments.loopback import listen_to_this_machine
-from deployments.pool_set import Member, PoolSet
-from deployments.ray_pool import RayPool
+from deployments.pools.pool_set import Member, PoolSet
+from deployments.pools.ray_pool import RayPool
+from deployments.replica.worker import Worker
 from deployments.state.connect import connect
-from deployments.worker import Worker
 from dllm_worker.models.checkpoint import ModelDescription, describe, resolve_checkpoint
 from dllm_worker.text import Text
 

@@ -17,9 +17,9 @@ from deployments.gateway.plan import Plan, Planner
 from deployments.gateway.schema import CompletionBody, InfillBody
 from deployments.gateway.settings import GatewaySettings
 from deployments.gateway.writer import Delta
-from deployments.pool import LocalPool
+from deployments.pools.pool import LocalPool
+from deployments.replica.worker import start_engine
 from deployments.run import Run
-from deployments.worker import start_engine
 from dllm_worker.models.checkpoint import describe, resolve_checkpoint
 from dllm_worker.text import Text
 

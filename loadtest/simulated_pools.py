@@ -21,10 +21,10 @@ from cluster.simulator.run import Scenario
 from cluster.simulator.workload import Arrival
 from deployments.app import ROUTERS
 from deployments.config import PoolConfig, Router
-from deployments.engine_thread import EngineThread, ThreadSettings
-from deployments.ray_pool import RayPool
+from deployments.pools.ray_pool import RayPool
+from deployments.replica.engine_thread import EngineThread, ThreadSettings
+from deployments.replica.worker import Worker
 from deployments.run import Run
-from deployments.worker import Worker
 from dllm_worker.models.checkpoint import describe, resolve_checkpoint
 from dllm_worker.request import Commit
 from dllm_worker.simulated.engine import SimulatedEngine

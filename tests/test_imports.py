@@ -25,8 +25,8 @@ CLUSTER_USES = {
 """Building, configuring and asking the application; what a request meets on its way is not among them."""
 
 SIMULATOR_USES = {
-    "deployments.engine_thread.FIGURES_SECONDS",
-    "deployments.figures",
+    "deployments.replica.engine_thread.FIGURES_SECONDS",
+    "deployments.replica.figures",
     "deployments.routing",
     "deployments.run",
     "dllm_worker.interface",

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from cluster.simulator.clock import VirtualClock
-from deployments.engine_thread import FIGURES_SECONDS
-from deployments.figures import Rate, figures_of
+from deployments.replica.engine_thread import FIGURES_SECONDS
+from deployments.replica.figures import Rate, figures_of
 from deployments.run import Figures, Progress
 from dllm_worker.interface import EngineLimits
 from dllm_worker.request import Event, Finish, Request

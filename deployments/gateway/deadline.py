@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from deployments.errors import DeadlineExceeded, InvalidRequest
 
 if TYPE_CHECKING:
-    from deployments.pool import Forecast
+    from deployments.pools.pool import Forecast
     from dllm_worker.request import Request
 
 HEADER = "x-dllm-deadline-ms"

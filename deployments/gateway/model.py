@@ -11,7 +11,7 @@ from deployments.gateway.diffusion import defaults_json, efforts_json, parameter
 from dllm_worker.capabilities import capabilities
 
 if TYPE_CHECKING:
-    from deployments.pool import Pool
+    from deployments.pools.pool import Pool
     from dllm_worker.models.checkpoint import ModelDescription
     from dllm_worker.text import Text
 

@@ -21,7 +21,7 @@ from deployments.gateway.effort import (
 )
 
 if TYPE_CHECKING:
-    from deployments.pool import Pool
+    from deployments.pools.pool import Pool
     from dllm_worker.request import Request
     from dllm_worker.spec import ModelSpec
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
 
-from deployments.pool import Forecast
+from deployments.pools.pool import Forecast
 from deployments.routing.account import Account
 from deployments.routing.choice import Choice, choose
 from deployments.routing.pace import Pace

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from deployments.config import ModelConfig, PoolConfig
+from deployments.replica.worker import Worker
 from deployments.run import Progress, Run
-from deployments.worker import Worker
 from tests.chaos.notes import COUNT, FOLDER
 
 

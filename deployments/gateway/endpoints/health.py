@@ -11,7 +11,7 @@ from deployments.errors import NoReplica
 from deployments.gateway.context import Gateway
 
 if TYPE_CHECKING:
-    from deployments.pool import Pool
+    from deployments.pools.pool import Pool
 
 
 def routes(gateway: Gateway) -> APIRouter:

@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerFast
 from deployments.gateway.app import create_app
 from deployments.gateway.model import Model
 from deployments.gateway.settings import GatewaySettings
-from deployments.pool import Forecast
+from deployments.pools.pool import Forecast
 from deployments.run import Progress, Run
 from deployments.state.memory import MemoryStore
 from deployments.state.store import RequestStore

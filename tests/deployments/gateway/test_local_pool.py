@@ -10,10 +10,10 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from deployments.engine_thread import EngineThread
 from deployments.gateway.app import create_app
 from deployments.gateway.model import Model
-from deployments.pool import LocalPool
+from deployments.pools.pool import LocalPool
+from deployments.replica.engine_thread import EngineThread
 from deployments.state.memory import MemoryStore
 from dllm_worker.engine import Engine
 from dllm_worker.models.checkpoint import describe, resolve_checkpoint

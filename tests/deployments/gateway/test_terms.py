@@ -13,7 +13,7 @@ from deployments.gateway.plan import Plan, Planner
 from deployments.gateway.schema import CompletionBody
 from deployments.gateway.settings import GatewaySettings
 from deployments.gateway.terms import Terms, terms_of
-from deployments.pool import Forecast
+from deployments.pools.pool import Forecast
 from dllm_worker.models.checkpoint import ModelDescription
 from dllm_worker.request import Request, SamplingParameters
 from tests.deployments.gateway.scripted import ScriptedPool, byte_text, client, gateway, saying, spec

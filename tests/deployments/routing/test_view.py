@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from deployments.pool import Forecast
+from deployments.pools.pool import Forecast
 from deployments.routing.pace import TOKENS_PER_STEP
 from deployments.routing.view import PoolView
 from deployments.routing.work import Demand

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from deployments.figures import Rate, figures_of
+from deployments.replica.figures import Rate, figures_of
 from deployments.run import Figures
 from dllm_worker.interface import EngineLoad
 

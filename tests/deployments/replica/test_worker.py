@@ -10,9 +10,9 @@ from ray import serve
 from ray.serve.request_router import ReplicaID
 
 from deployments.config import ModelConfig, PoolConfig, SimulationConfig
+from deployments.replica.worker import Worker, start_engine
 from deployments.routing.stats import figures_of
 from deployments.run import Progress, Run
-from deployments.worker import Worker, start_engine
 from dllm_worker.request import Commit, Finish, Request
 
 NAME = "SERVE_REPLICA::dllm#worker:m:default#r1"

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployments.retries import REFILL_SECONDS, SHARE, RetryBudget
+from deployments.pools.retries import REFILL_SECONDS, SHARE, RetryBudget
 
 
 def test_the_loss_of_one_replica_delays_nothing() -> None:

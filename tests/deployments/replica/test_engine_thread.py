@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from deployments.engine_thread import EngineThread
 from deployments.errors import InternalError, InvalidRequest, QueueFull
-from deployments.pool import LocalPool
+from deployments.pools.pool import LocalPool
+from deployments.replica.engine_thread import EngineThread
 from deployments.run import Progress, Run
 from dllm_worker.engine import Engine
 from dllm_worker.interface import EngineLimits
 from dllm_worker.models.loading import LoadedModel, load_model
 from dllm_worker.request import Commit, Finish, Request, SamplingParameters
-from tests.deployments.engines import (
+from tests.deployments.replica.engines import (
     GatedEngine,
     Time,
     collect,

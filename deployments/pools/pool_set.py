@@ -11,8 +11,8 @@ from typing import Protocol
 
 from deployments.config import Phase, PoolConfig
 from deployments.errors import NoReplica
-from deployments.pool import Forecast, Pool
-from deployments.retries import RetryBudget
+from deployments.pools.pool import Forecast, Pool
+from deployments.pools.retries import RetryBudget
 from deployments.run import Progress, Run
 from dllm_worker.canvas import canvas_end, first_start, grid_length, last_start
 from dllm_worker.forecast import AHEAD, reached, refresh_ahead
@@ -54,7 +54,7 @@ class Member:
 
 
 class PoolSet:
-    """The pools of one model, as :class:`deployments.pool.Pool`.
+    """The pools of one model, as :class:`deployments.pools.pool.Pool`.
 
     Among the pools that serve the longest canvas that is left, the one with the shortest canvases is preferred, then
     the one of the request's phase; but not where a run would wait ``steal_seconds`` longer than in another. The last
@@ -74,7 +74,7 @@ class PoolSet:
         self._clock, self._sleep = clock, sleep
 
     async def generate(self, run: Run) -> AsyncGenerator[Progress]:
-        """As :meth:`deployments.pool.Pool.generate`. A run that repeats a lost one may have to wait first."""
+        """As :meth:`deployments.pools.pool.Pool.generate`. A run that repeats a lost one may have to wait first."""
         member = self.choose(run.request, run.committed)
         if not run.avoid:
             member.retries.began()
@@ -86,7 +86,7 @@ class PoolSet:
                 yield progress
 
     def should_move(self, run: Run, replica: str, *, boundary: bool) -> bool:
-        """As :meth:`deployments.pool.Pool.should_move`."""
+        """As :meth:`deployments.pools.pool.Pool.should_move`."""
         home = next((member for member in self._members if member.pool.offers(replica)), None)
         if home is None or home.pool.should_move(run, replica, boundary=boundary):
             return True

@@ -11,7 +11,7 @@ from ray.serve.handle import DeploymentHandle, DeploymentResponseGenerator
 
 from deployments.config import PoolConfig
 from deployments.errors import InternalError, NoReplica, Overloaded, ReplicaLost, ReplicaSilent, ServingError
-from deployments.pool import Forecast
+from deployments.pools.pool import Forecast
 from deployments.routing.ticket import Ticket
 from deployments.routing.view import PoolView
 from deployments.routing.views import view_of
@@ -23,7 +23,7 @@ from dllm_worker.spec import ModelSpec
 
 
 class RayPool:
-    """The replicas of one Ray Serve deployment, as :class:`deployments.pool.Pool`.
+    """The replicas of one Ray Serve deployment, as :class:`deployments.pools.pool.Pool`.
 
     What is heard of them goes to the view that the router of this process chooses by. A replica that has a run and says
     nothing for ``stall_seconds`` is lost; while the router waits for a free place, silence is none of theirs.
@@ -44,7 +44,7 @@ class RayPool:
         self._home = f"{handle.app_name}#{handle.deployment_name}#"
 
     async def generate(self, run: Run) -> AsyncGenerator[Progress]:
-        """As :meth:`deployments.pool.Pool.generate`."""
+        """As :meth:`deployments.pools.pool.Pool.generate`."""
         demand = self._demand(run)
         ticket = Ticket(demand)
         self._view.expect(demand)
@@ -64,7 +64,7 @@ class RayPool:
                 stream.cancel()
 
     def should_move(self, run: Run, replica: str, *, boundary: bool) -> bool:
-        """As :meth:`deployments.pool.Pool.should_move`."""
+        """As :meth:`deployments.pools.pool.Pool.should_move`."""
         if not self.offers(replica):
             return True
         return boundary and self._view.gap(replica, self._demand(run)) > self._steal_seconds
@@ -74,7 +74,7 @@ class RayPool:
         return self._home in replica and self._view.offered(replica)
 
     def forecast(self, request: Request) -> Forecast | None:
-        """As :meth:`deployments.pool.Pool.forecast`."""
+        """As :meth:`deployments.pools.pool.Pool.forecast`."""
         return self._view.forecast(self._demand(Run(request)))
 
     async def ready(self) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from deployments.engine_thread import Clocks, EngineThread, ThreadSettings
+from deployments.replica.engine_thread import Clocks, EngineThread, ThreadSettings
 from deployments.run import Progress, Run
 from dllm_worker.engine import Engine
 from dllm_worker.interface import EngineLimits

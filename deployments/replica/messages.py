@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from deployments.mailbox import News
+from deployments.replica.mailbox import News
 from deployments.run import Figures, Progress
 from dllm_worker.interface import Portable
 

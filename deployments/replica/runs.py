@@ -16,7 +16,7 @@ from deployments.errors import (
     ReplicaLost,
     ServingError,
 )
-from deployments.mailbox import Mailbox
+from deployments.replica.mailbox import Mailbox
 from deployments.run import Run
 from dllm_worker.interface import CheckpointError, Portable, StepEngine
 from dllm_worker.request import Commit, Event, Finish, RequestError

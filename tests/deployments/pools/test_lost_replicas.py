@@ -20,8 +20,8 @@ from ray._private.state import actors
 from deployments.app import deployment_name, worker
 from deployments.config import ModelConfig, PoolConfig, SimulationConfig
 from deployments.errors import ReplicaLost
-from deployments.pool_set import Member, PoolSet
-from deployments.ray_pool import RayPool
+from deployments.pools.pool_set import Member, PoolSet
+from deployments.pools.ray_pool import RayPool
 from deployments.run import Run
 from dllm_worker.models.checkpoint import describe, resolve_checkpoint
 from dllm_worker.request import Commit, Finish, Request

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from deployments.errors import InternalError
-from deployments.figures import Rate, figures_of
-from deployments.mailbox import Mailbox
-from deployments.messages import Messages
+from deployments.replica.figures import Rate, figures_of
+from deployments.replica.mailbox import Mailbox
+from deployments.replica.messages import Messages
+from deployments.replica.runs import Runs
 from deployments.run import Figures, Progress, Run
-from deployments.runs import Runs
 from dllm_worker.interface import CheckpointError, EngineStats, Portable, StepEngine
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, 
 
 from deployments.config import PoolConfig
 from deployments.errors import InternalError, NoReplica, Overloaded, QueueFull, ReplicaLost, ServingError
-from deployments.ray_pool import RayPool
+from deployments.pools.ray_pool import RayPool
 from deployments.routing.ticket import Ticket
 from deployments.routing.view import PoolView
 from deployments.run import Figures, Progress, Run

@@ -3,8 +3,8 @@ from __future__ import annotations
 import asyncio
 import threading
 
-from deployments.mailbox import News
-from deployments.messages import REPEAT_SECONDS, Messages
+from deployments.replica.mailbox import News
+from deployments.replica.messages import REPEAT_SECONDS, Messages
 from deployments.run import Figures, Progress
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from ray import serve
 
 from deployments.config import ModelConfig, PoolConfig, SimulationConfig
-from deployments.engine_thread import EngineThread, ThreadSettings
 from deployments.loopback import listen_to_this_machine
+from deployments.replica.engine_thread import EngineThread, ThreadSettings
 from deployments.routing.stats import stats_of
 from deployments.run import Progress, Run
 from dllm_worker.interface import EngineLimits, StepEngine
@@ -64,7 +64,7 @@ class Worker:
         self._engine = start_engine(config, pool, serve.get_replica_context().replica_id.to_full_id_str())
 
     async def generate(self, run: Run, ticket: object = None) -> AsyncGenerator[Progress]:
-        """The messages of ``run``, see :meth:`deployments.engine_thread.EngineThread.generate`.
+        """The messages of ``run``, see :meth:`deployments.replica.engine_thread.EngineThread.generate`.
 
         ``ticket`` was for the router that chose this replica.
         """

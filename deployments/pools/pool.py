@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
-from deployments.engine_thread import EngineThread
+from deployments.replica.engine_thread import EngineThread
 from deployments.run import Progress, Run
 from dllm_worker.request import Request
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.mailbox import Mailbox, News
+from deployments.replica.mailbox import Mailbox, News
 from dllm_worker.request import Commit, Draft, Event
 
 

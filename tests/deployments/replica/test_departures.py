@@ -9,14 +9,14 @@ from typing import NoReturn
 
 import pytest
 
-from deployments.engine_thread import EngineThread
 from deployments.errors import DeadlineExceeded, Draining, InternalError, ReplicaLost
+from deployments.replica.engine_thread import EngineThread
 from deployments.run import Run
 from dllm_worker.engine import Engine
 from dllm_worker.interface import EngineLimits
 from dllm_worker.models.loading import LoadedModel, load_model
 from dllm_worker.request import Finish
-from tests.deployments.engines import (
+from tests.deployments.replica.engines import (
     GatedEngine,
     Time,
     collect,

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from deployments.config import CanvasSizes, PoolConfig
 from deployments.errors import NoReplica
-from deployments.pool import Forecast
-from deployments.pool_set import Member, PoolSet, longest_canvas_left, nearest_phase
+from deployments.pools.pool import Forecast
+from deployments.pools.pool_set import Member, PoolSet, longest_canvas_left, nearest_phase
 from deployments.run import Progress, Run
 from dllm_worker.canvas import canvas_end, first_start, last_start
 from dllm_worker.request import CacheParameters, Request
