@@ -82,7 +82,7 @@ class Execution:
         self._error: ServingError | None = None
         self._verdict: ServingError | None = None
         self._admitted = bool(past.entries)
-        self._is_closed = self._is_running = False
+        self._is_closed = False
         self._replica = ""
         for entry in past.entries:
             self._assembler.push([Commit(self.key.id, 0, 0, entry.start, entry.tokens)])
@@ -168,7 +168,7 @@ class Execution:
 
     async def _attempt(self) -> None:
         """One run: until the answer is whole, or the request had better go on elsewhere."""
-        self._replica, self._is_running = "", False
+        self._replica = ""
         async with aclosing(self._work.model.pool.generate(self._run)) as messages:
             async for progress in messages:
                 await self._take(progress)
@@ -184,7 +184,7 @@ class Execution:
         return bool(self._replica) and pool.should_move(self._run, self._replica, boundary=progress.boundary)
 
     async def _recover(self, error: ServingError) -> None:
-        wait = self._failover.wait(error, self._clock(), admitted=self._admitted, running=self._is_running)
+        wait = self._failover.wait(error, self._clock(), admitted=self._admitted)
         logger.info("request %s goes on elsewhere after %r", self.key.id, error)
         if wait:
             await self._sleep(wait)
@@ -195,7 +195,6 @@ class Execution:
 
     async def _take(self, progress: Progress) -> None:
         self._replica = progress.replica or self._replica
-        self._is_running = self._is_running or progress.admitted
         if progress.admitted and not self._admitted:
             self._admitted = True
             self._journal.run()

@@ -29,8 +29,8 @@ LONGEST_WAIT_SECONDS = 1.0
 class Failover:
     """What has happened to one request.
 
-    A replica that died is blamed on the request when it ran it, and the request has made no progress since the last
-    loss; two in a row end it. One that was silent may just have been slow.
+    A replica that died is blamed on the request when that has made no progress since the last loss; two in a row end
+    it. One that was silent may just have been slow.
 
     A request that has been admitted once is worth waiting for: for ``patience_seconds`` it is tried again while no
     replica takes it. One that has not is refused at once, so that its client can go elsewhere.
@@ -48,12 +48,12 @@ class Failover:
         self.waits = 0
         self.waiting_since = None
 
-    def wait(self, error: ServingError, now: float, *, admitted: bool, running: bool) -> float:
-        """Seconds until the next attempt, of a request that was ``admitted`` by some replica and ``running`` on the one
-        at fault. Raises what the client is to be told when there is none.
+    def wait(self, error: ServingError, now: float, *, admitted: bool) -> float:
+        """Seconds until the next attempt of a request, which some replica has ``admitted`` before or none has. Raises
+        what the client is to be told when there is none.
         """
         if isinstance(error, ReplicaLost):
-            return self._after_loss(error, blamed=running and not isinstance(error, ReplicaSilent))
+            return self._after_loss(error, blamed=not isinstance(error, ReplicaSilent))
         if isinstance(error, Draining) or (admitted and isinstance(error, NoReplica | Overloaded | QueueFull)):
             return self._after_refusal(error, now)
         raise error
