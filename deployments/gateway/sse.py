@@ -9,7 +9,9 @@ from deployments.gateway.ascii_json import ascii_json
 
 MEDIA_TYPE = "text/event-stream; charset=utf-8"
 HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
-KEEP_ALIVE = b": keep-alive\n\n"
+KEEP_ALIVE = b": keep-alive\n"
+"""Without a blank line: behind a frame with an ``id`` some clients take that for an event without data."""
+
 DONE = b"data: [DONE]\n\n"
 
 

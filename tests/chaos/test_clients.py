@@ -64,7 +64,7 @@ async def told(*replies: httpx.Response | Exception, body: Json = BODY) -> tuple
 
 
 async def test_a_whole_stream_is_one_reading() -> None:
-    seen, _ = await told(stream(b": keep-alive\n\n", CANVAS, *FRAMES, DONE))
+    seen, _ = await told(stream(b": keep-alive\n", CANVAS, *FRAMES, DONE))
     assert faults(seen.story(EXPECTED)) == ()
     assert (seen.id, seen.last, seen.position_forwards) == ("cmpl-1", 5, 9)
     assert [frame.number for frame in seen.readings[0].frames] == [None, 1, 2, 3, 4, 5]

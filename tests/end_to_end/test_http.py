@@ -37,7 +37,7 @@ async def test_a_stream_is_framed_to_the_byte(cluster: Cluster) -> None:
     assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["x-accel-buffering"] == "no"
-    wire = answer.content.replace(b": keep-alive\n\n", b"")
+    wire = answer.content.replace(b": keep-alive\n", b"")
     assert wire.endswith(b"data: [DONE]\n\n")
     frames = FRAME.findall(wire)
     assert b"".join(b"id: %b\ndata: %b\n\n" % frame for frame in frames) + b"data: [DONE]\n\n" == wire

@@ -95,9 +95,9 @@ async def test_a_client_who_waits_in_the_queue_is_kept_alive() -> None:
     app = gateway(pool, settings=GatewaySettings(keep_alive_seconds=0.001))
     connection = Connection(app, "/v1/completions", BODY | {"stream": True})
     serving = asyncio.ensure_future(connection.run())
-    assert await connection.parts.get() == b": keep-alive\n\n"
+    assert await connection.parts.get() == b": keep-alive\n"
     gate.set()
-    while (part := await connection.parts.get()) == b": keep-alive\n\n":
+    while (part := await connection.parts.get()) == b": keep-alive\n":
         pass
     assert part.startswith(b"id: 1\n")
     connection.leave()

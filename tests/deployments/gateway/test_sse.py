@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from openai._streaming import SSEDecoder
+
 from deployments.gateway import sse
 
 
@@ -19,5 +21,11 @@ def test_no_character_of_a_text_ends_a_line() -> None:
 
 
 def test_comments_and_the_end() -> None:
-    assert sse.KEEP_ALIVE == b": keep-alive\n\n"
+    assert sse.KEEP_ALIVE == b": keep-alive\n"
     assert sse.DONE == b"data: [DONE]\n\n"
+
+
+def test_a_comment_between_frames_is_no_event_to_the_client_library() -> None:
+    wire = sse.frame({"a": 1}, 1) + sse.KEEP_ALIVE + sse.KEEP_ALIVE + sse.frame({"a": 2}, 2) + sse.KEEP_ALIVE + sse.DONE
+    events = SSEDecoder().iter_bytes(iter([wire]))
+    assert [event.data for event in events] == ['{"a":1}', '{"a":2}', "[DONE]"]
