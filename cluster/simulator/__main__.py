@@ -25,11 +25,13 @@ SIZES = {4: 1, 64: 4, 1000: 16}
 """Gateways by number of replicas."""
 
 
-def compare(sizes: Sequence[int], requests: int, load: Load, seed: int) -> Iterator[Outcome]:
+def compare(
+    sizes: Sequence[int], requests: int, load: Load, seed: int, gateways: int | None = None
+) -> Iterator[Outcome]:
     """Every router on each number of replicas, with ``requests`` for each of these."""
     spec = describe(resolve_checkpoint(CHECKPOINT)).spec
     for replicas in sizes:
-        scenario = Scenario(replicas, SIZES.get(replicas, 1), DEVICE, LIMITS)
+        scenario = Scenario(replicas, gateways or SIZES.get(replicas, 1), DEVICE, LIMITS)
         trace = draw(load, spec, DEVICE, replicas, requests * replicas, seed)
         yield from (simulate(scenario, spec, trace, router, seed) for router in ROUTERS)
 
@@ -39,10 +41,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m cluster.simulator", description=__doc__)
     parser.add_argument("--replicas", type=int, nargs="+", default=list(SIZES))
     parser.add_argument("--requests", type=int, default=40, help="for each replica")
+    parser.add_argument("--gateways", type=int, help="1 for each 16 to 62 replicas when left out")
     parser.add_argument("--utilization", type=float, default=Load().utilization)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    outcomes = compare(options.replicas, options.requests, Load(options.utilization), options.seed)
+    load = Load(options.utilization)
+    outcomes = compare(options.replicas, options.requests, load, options.seed, options.gateways)
     print(json.dumps([asdict(row) for row in outcomes], indent=2))
 
 

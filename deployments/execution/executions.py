@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from deployments.errors import (
     GatewayLost,
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from deployments.gateway.model import Model
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 TAKEOVERS_AT_ONCE = 16
 FOLLOW_SECONDS = 5.0
@@ -93,7 +95,7 @@ class Executions:
             await self._bury(orphan, RequestCancelled())
         return True
 
-    def renew_leases(self) -> None:
+    async def renew_leases(self) -> None:
         """Prolong the lease of every request that runs here."""
         for execution in self._running.values():
             execution.renew()
@@ -101,10 +103,9 @@ class Executions:
     async def take_over(self) -> None:
         """Go on with durable requests whose gateway is gone, and close the records of the others."""
         for key in await self._store.expired(self._clock(), TAKEOVERS_AT_ONCE):
-            if key not in self._running:
-                unfinished = await self._acquire(key)
-                if unfinished is not None:
-                    await self._adopt(unfinished)
+            unfinished = None if key in self._running else await self._acquire(key)
+            if unfinished is not None:
+                await self._adopt(unfinished)
 
     async def obey(self, wait_seconds: float) -> None:
         """Cancel what other gateways were asked to cancel, waiting for the first such message."""
@@ -117,7 +118,7 @@ class Executions:
     async def serve(self) -> None:
         """Renew, take over and obey until cancelled. A store that fails is asked again."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._repeat(self._renew_now, self._settings.lease_seconds / RENEWALS_PER_LEASE))
+            group.create_task(self._repeat(self.renew_leases, self._settings.lease_seconds / RENEWALS_PER_LEASE))
             group.create_task(self._repeat(self.take_over, self._settings.takeover_seconds))
             group.create_task(self._repeat(lambda: self.obey(FOLLOW_SECONDS), 0.0))
 
@@ -143,15 +144,19 @@ class Executions:
         return await self._store.acquire(key, self._owner, now, now + self._settings.lease_seconds)
 
     async def _adopt(self, unfinished: Unfinished) -> None:
-        record = unfinished.record
-        entries = [decode_entry(data) for data in unfinished.entries]
-        past = Past(tuple(entry for entry in entries if isinstance(entry, Committed)), unfinished.checkpoint)
-        model = self._models.get(record.model)
+        record, model = unfinished.record, self._models.get(unfinished.record.model)
         if not unfinished.plan or model is None:
             await self._bury(unfinished, ModelNotFound() if unfinished.plan else GatewayLost())
             return
-        logger.info("request %s is taken over from gateway %s", record.id, record.owner)
-        work = Work(replace(record, owner=self._owner), model, decode_plan(unfinished.plan))
+        try:
+            entries = [decode_entry(data) for data in unfinished.entries]
+            work = Work(replace(record, owner=self._owner), model, decode_plan(unfinished.plan))
+        except ValueError:
+            logger.exception("request %s was left by a gateway of another version", record.id)
+            await self._bury(unfinished, GatewayLost())
+            return
+        logger.info("request %s is taken over", record.id)
+        past = Past(tuple(entry for entry in entries if isinstance(entry, Committed)), unfinished.checkpoint)
         journal = Journal(self._store, work.record, unfinished.plan, self._clock, self._settings, unfinished.entries)
         journal.keep()
         self._run(work, journal, past)
@@ -190,27 +195,21 @@ class Executions:
     async def _follow_log(self, key: RequestKey) -> AsyncGenerator[tuple[Output, ...]]:
         after, told = 0, False
         while True:
-            try:
-                record = await self._store.get(key)
-                log = await self._store.entries(key, after, 0.0 if record is None else FOLLOW_SECONDS)
-            except StateError as error:
-                raise Unavailable("The request cannot be read now.") from error
-            if record is None and not log:
+            record = await _read(self._store.get(key))
+            if record is None:
                 raise ResponseNotFound
-            if not told and record is not None and record.status != "queued":
+            if not told and record.status != "queued":
                 told = True
                 yield ()
-            for entry in map(decode_entry, log):
-                outputs = outputs_of(entry)
-                yield outputs
-                if outputs and isinstance(outputs[-1], Done):
-                    return
-            after += len(log)
-            if not log and record is not None and record.has_ended:
+            if record.has_ended and record.entries <= after:
                 raise InternalError("The answer of this request is not kept.")
-
-    async def _renew_now(self) -> None:
-        self.renew_leases()
+            while log := await _read(self._store.entries(key, after, FOLLOW_SECONDS)):
+                after += len(log)
+                for entry in map(decode_entry, log):
+                    outputs = outputs_of(entry)
+                    yield outputs
+                    if outputs and isinstance(outputs[-1], Done):
+                        return
 
     async def _repeat(self, act: Callable[[], Awaitable[None]], pause: float) -> None:
         while True:
@@ -218,8 +217,18 @@ class Executions:
                 await act()
             except StateError as error:
                 logger.warning("the state store fails: %r", error)
-                await asyncio.sleep(max(pause, 1.0))
+                await asyncio.sleep(1.0)
+            except Exception:
+                logger.exception("the requests of all gateways are looked after again")
+                await asyncio.sleep(1.0)
             await asyncio.sleep(pause)
+
+
+async def _read(reading: Awaitable[T]) -> T:
+    try:
+        return await reading
+    except StateError as error:
+        raise Unavailable("The request cannot be read now.") from error
 
 
 def _behind(characters: int, outputs: tuple[Output, ...]) -> Iterator[Output]:

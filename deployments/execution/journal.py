@@ -67,10 +67,6 @@ class Journal:
         self.degraded = False
         self.on_lost: Callable[[ServingError], None] = lambda error: None
 
-    @property
-    def record(self) -> RequestRecord:
-        return self._record
-
     async def open(self) -> None:
         """Create the record. Raises :class:`Unavailable` for a durable request that cannot be kept."""
         durable, settings = self._record.durable, self._settings
@@ -120,10 +116,6 @@ class Journal:
         """Leave the request to whoever wants it."""
         self._tell(replace(self._news or Change(self._clock()), lease_until=0.0))
         await self._wait_until_settled()
-        await self.abandon()
-
-    async def abandon(self) -> None:
-        """Write no more."""
         self._settled.set()
         if self._task is not None:
             self._task.cancel()

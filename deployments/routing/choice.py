@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from operator import itemgetter
 from random import Random
-from typing import Any, Literal
+from typing import Literal
 
 from deployments.routing.score import ReplicaView, Score, reference_rate, score
 from deployments.routing.work import Demand
@@ -61,15 +61,6 @@ class Choice:
     def explain(self) -> str:
         """One line: the choice, its rule, and every candidate's terms in milliseconds."""
         return f"{self.key} -> {self.replica} by {self.rule}: " + "; ".join(map(_line, self.candidates))
-
-    def as_json(self) -> dict[str, Any]:
-        """The same as plain data, in seconds."""
-        return {
-            "key": self.key,
-            "replica": self.replica,
-            "rule": self.rule,
-            "candidates": [_terms(candidate) for candidate in self.candidates],
-        }
 
 
 def choose(views: Sequence[ReplicaView], demand: Demand, heard_since: float, random: Random) -> Choice:
@@ -157,11 +148,3 @@ def _line(candidate: Candidate) -> str:
         f"{view.name} {terms.total * 1e3:.1f} ms = wait {terms.wait * 1e3:.1f} + bunching {terms.bunching * 1e3:.1f}"
         f" - locality {terms.locality * 1e3:.1f}"
     )
-
-
-def _terms(candidate: Candidate) -> dict[str, Any]:
-    terms: dict[str, Any] = {"replica": candidate.view.name, "in_flight": candidate.view.in_flight}
-    if candidate.score is not None:
-        scored = candidate.score
-        terms |= {"wait": scored.wait, "bunching": scored.bunching, "locality": scored.locality, "total": scored.total}
-    return terms

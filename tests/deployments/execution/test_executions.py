@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -20,8 +21,9 @@ from tests.deployments.execution.works import (
     scripts,
     text_of,
     told,
+    work,
 )
-from tests.deployments.gateway.scripted import Step
+from tests.deployments.gateway.scripted import NOW, Step
 
 KEY = RequestKey("acme", "request")
 FOREIGN = RequestKey("bravo", "request")
@@ -125,7 +127,7 @@ async def test_a_renewed_lease_is_not_taken() -> None:
     execution = await cluster.start(alive, durable=True)
     await until_logged(cluster, 1)
     cluster.now += SETTINGS.lease_seconds - 1
-    alive.renew_leases()
+    await alive.renew_leases()
     record = await cluster.store.get(KEY)
     while record is not None and record.lease_until < cluster.now + 1:
         await asyncio.sleep(0)
@@ -185,3 +187,18 @@ async def test_a_request_whose_gateway_is_gone_is_cancelled_by_whoever_is_asked(
         await followed(there)
     await there.take_over()
     assert len(cluster.pool.runs) == 1
+
+
+async def test_a_request_of_another_version_is_closed_and_keeps_no_other_from_being_taken_over() -> None:
+    cluster = Cluster(scripts([told(0, 8), asyncio.Event()], [told(8, END), finished()]))
+    gone, heir = cluster.gateway("gone"), cluster.gateway("heir")
+    foreign = replace(work(cluster.pool, durable=True, name="foreign").record, owner="gone")
+    await cluster.store.create(foreign, plan=b"of the future", lease_until=NOW)
+    await cluster.start(gone, durable=True)
+    await until_logged(cluster, 1)
+    cluster.now += SETTINGS.lease_seconds + 1
+    await heir.take_over()
+    assert text_of(await followed(heir)) == TEXT
+    record = await cluster.store.get(foreign.key)
+    assert record is not None
+    assert (record.status, record.error_code) == ("failed", "gateway_lost")

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import gc
-import logging
 import os
 import signal
-import tempfile
-import warnings
 from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -25,6 +21,7 @@ from deployments.pools.ray_pool import RayPool
 from deployments.run import Run
 from dllm_worker.models.checkpoint import describe, resolve_checkpoint
 from dllm_worker.request import Commit, Finish, Request
+from tests.deployments.rays import serving_ray
 
 APP = f"lost-{os.getpid()}"
 POOL = PoolConfig(replicas=2, cpus=0.0, stall_seconds=5.0)
@@ -41,29 +38,11 @@ REQUEST = Request("a", prompt=tuple(range(5, 25)), max_tokens=96)
 @pytest.fixture(scope="module")
 def pools() -> Iterator[PoolSet]:
     """A pool of two replicas with simulated devices."""
-    with tempfile.TemporaryDirectory(prefix="dllm-ray-", dir="/tmp", ignore_cleanup_errors=True) as directory:
-        ray.init(
-            address="local",
-            num_cpus=2,
-            include_dashboard=False,
-            object_store_memory=80 << 20,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            _temp_dir=directory,
-        )
-        try:
-            serve.start(proxy_location="Disabled")
-            handle = serve.run(worker(MODEL, POOL, "phase"), name=APP, route_prefix=None)
-            spec = describe(resolve_checkpoint(MODEL.checkpoint)).spec
-            assert handle.deployment_name == deployment_name(MODEL, POOL)
-            yield PoolSet(spec, [Member.of(POOL, RayPool(handle, spec, POOL, 2.0))], 2.0)
-        finally:
-            serve.shutdown()
-            ray.shutdown()
-            with warnings.catch_warnings():
-                # Ray lets go of its processes without having waited for them.
-                warnings.simplefilter("ignore", ResourceWarning)
-                gc.collect()
+    with serving_ray():
+        handle = serve.run(worker(MODEL, POOL, "phase"), name=APP, route_prefix=None)
+        spec = describe(resolve_checkpoint(MODEL.checkpoint)).spec
+        assert handle.deployment_name == deployment_name(MODEL, POOL)
+        yield PoolSet(spec, [Member.of(POOL, RayPool(handle, spec, POOL, 2.0))], 2.0)
 
 
 def pid_of(replica: str) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import NoReturn
 
@@ -14,7 +13,7 @@ from deployments.replica.engine_thread import EngineThread
 from deployments.run import Run
 from dllm_worker.engine import Engine
 from dllm_worker.interface import EngineLimits
-from dllm_worker.models.loading import LoadedModel, load_model
+from dllm_worker.models.loading import LoadedModel
 from dllm_worker.request import Finish
 from tests.deployments.replica.engines import (
     GatedEngine,
@@ -28,18 +27,6 @@ from tests.deployments.replica.engines import (
     start,
     text,
 )
-from tests.dllm_worker.conftest import tiny_config, write_checkpoint
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
-    return load_model(write_checkpoint(tmp_path_factory.mktemp("tiny"), tiny_config()))
-
-
-@pytest.fixture
-async def thread(model: LoadedModel) -> AsyncIterator[EngineThread]:
-    with serving(Engine(model, EngineLimits(max_running=4)), max_waiting=2, replica="r1") as thread:
-        yield thread
 
 
 async def test_a_run_is_parked_where_it_was_to_get(model: LoadedModel, thread: EngineThread) -> None:

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import logging
-import tempfile
-import warnings
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
-import ray
 from ray import serve
 from ray.serve.config import RequestRouterConfig
 from ray.serve.exceptions import BackPressureError
@@ -24,6 +19,7 @@ from deployments.routing.view import PoolView
 from deployments.routing.views import view_of
 from deployments.routing.work import Demand
 from deployments.run import Figures
+from tests.deployments.rays import serving_ray
 
 APP = "routing"
 FIGURES = Figures(backlog=7, rate=90.0, prefixes=(5, 8))
@@ -34,26 +30,8 @@ LIMIT = 20.0
 @pytest.fixture(scope="module")
 def handle() -> Iterator[DeploymentHandle[Any]]:
     """Three replicas that take two calls each, and a deployment that calls them."""
-    with tempfile.TemporaryDirectory(prefix="dllm-ray-", dir="/tmp", ignore_cleanup_errors=True) as directory:
-        ray.init(
-            address="local",
-            num_cpus=2,
-            include_dashboard=False,
-            object_store_memory=80 << 20,
-            log_to_driver=False,
-            logging_level=logging.WARNING,
-            _temp_dir=directory,
-        )
-        try:
-            serve.start(proxy_location="Disabled")
-            yield serve.run(application(), name=APP, route_prefix=None)
-        finally:
-            serve.shutdown()
-            ray.shutdown()
-            with warnings.catch_warnings():
-                # Ray lets go of its processes without having waited for them.
-                warnings.simplefilter("ignore", ResourceWarning)
-                gc.collect()
+    with serving_ray():
+        yield serve.run(application(), name=APP, route_prefix=None)
 
 
 def application() -> Any:
