@@ -8,7 +8,7 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no
 SOURCES := cluster deployments dllm_worker loadtest tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test check golden full redis chaos bench format lock
+.PHONY: help setup serve test check golden full redis clients chaos bench protos format lock
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -35,11 +35,17 @@ test: check  ## check, then every test
 golden: setup  ## replay every case of the reference data
 	$(BIN)/python -m dllm_worker.golden tests/golden
 
-full: golden redis  ## the slow tests: every golden case, every kind of state server, every serving mode
+full: golden redis clients  ## the slow tests: every golden case, state server and serving mode, fuzzing, other clients
 	$(BIN)/pytest -q -m full
 
 redis: setup  ## fetch a redis-server for the slow tests; the others run on Valkey
 	.ci/redis
+
+clients: setup  ## install other projects' clients for the slow tests, each in an environment of its own
+	PYTHON=$(PYTHON) .ci/clients
+
+protos: setup  ## compile the definitions of the gRPC services again
+	.ci/protos
 
 chaos: setup  ## kill, freeze and cut off the parts of a cluster under load
 	$(BIN)/pytest -q -m chaos tests/chaos
@@ -49,6 +55,7 @@ bench: setup  ## measure the engine, the cost of the stack, and a start from a f
 	$(BIN)/python -m dllm_worker.bench
 	$(BIN)/python -m loadtest.stack_cost
 	$(BIN)/python -m loadtest.routing --replicas 8 --requests 480
+	$(BIN)/python -m loadtest.noisy_neighbour
 	$(BIN)/python -m loadtest.tax
 	$(BIN)/python -m loadtest.fresh_start
 

@@ -7,6 +7,7 @@ import shlex
 
 from cluster.runtime import RunningCluster
 from deployments.config import ClusterConfig
+from deployments.tenancy.keys import DEVELOPMENT
 
 EXAMPLE = 'def fibonacci(n: int) -> int:\n    """Return the n-th Fibonacci number."""'
 EXAMPLE_TOKENS = 96
@@ -23,7 +24,7 @@ def curl(running: RunningCluster, model: str) -> str:
     return " \\\n  ".join(
         (
             f"curl -N {running.base_url}/chat/completions",
-            f"-H {shlex.quote(f'Authorization: Bearer {running.api_key}')}",
+            f'-H "Authorization: Bearer {running.api_key or "$DLLM_API_KEY"}"',
             "-H 'Content-Type: application/json'",
             f"-d {shlex.quote(json.dumps(body))}",
         )
@@ -36,11 +37,21 @@ def greeting(config: ClusterConfig, running: RunningCluster) -> str:
     return (
         f"{config.name} is ready.\n\n"
         f"  base URL  {running.base_url}\n"
-        f"  API key   {running.api_key}\n"
-        f"  models    {', '.join(models)}\n\n"
+        f"  gRPC      {running.grpc_address or 'off'}\n"
+        f"  API key   {_key(running)}\n"
+        f"  models    {', '.join(models)}\n"
+        f"  operator  {running.admin_url}/admin/v1, or dllm tenants, keys, usage, limits, queue\n\n"
         f"{curl(running, models[0])}\n\n"
         "Ctrl-C stops it."
     )
+
+
+def _key(running: RunningCluster) -> str:
+    """The key to try; one that was made for this run says so."""
+    if running.api_key is None:
+        return "one of those that are configured by their digests"
+    made = running.api_key.startswith(f"dllm_{DEVELOPMENT}_")
+    return running.api_key + ("  (for development: it opens everything)" if made else "")
 
 
 def connection(running: RunningCluster) -> str:

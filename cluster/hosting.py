@@ -35,36 +35,49 @@ LOOPBACK_ENVIRONMENT = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 
 @contextmanager
-def ray_hosting(config: ClusterConfig, state_url: str, keys: Mapping[str, str]) -> Iterator[None]:
+def ray_hosting(config: ClusterConfig, state_url: str) -> Iterator[None]:
     """Serve ``config`` on Ray. Raises when Ray or a deployment cannot be started."""
     # A longer path than this would not fit the addresses of Ray's sockets.
     with tempfile.TemporaryDirectory(prefix="dllm-ray-", dir="/tmp", ignore_cleanup_errors=True) as directory:
-        prepare_environment(config.ray)
+        prepare_environment(config)
         if config.ray.serving == "haproxy" and config.ray.address is None:
             _set(haproxy_environment(config.http, Path(directory)))
         from deployments.app import deploy, undeploy
 
         with _ray(config.ray, directory):
             try:
-                deploy(config, state_url, keys)
+                deploy(config, state_url)
                 yield
             finally:
                 undeploy(config)
 
 
-def prepare_environment(config: RayConfig) -> None:
+def prepare_environment(config: ClusterConfig) -> None:
     """Ray and Serve read the environment when they are imported, and their processes inherit it.
 
     A Ray that starts here listens to this machine alone, and there only to who knows its token. Without a token of
     ours, Ray would make one and leave it in the home folder. One that runs has what its nodes were started with, which
     has to be of the same ``serving``.
     """
-    environment = {**RAY_ENVIRONMENT, **SERVING_ENVIRONMENT[config.serving]}
-    if config.address is None:
+    ray, http = config.ray, config.http
+    environment = {**RAY_ENVIRONMENT, **SERVING_ENVIRONMENT[ray.serving], **message_limits(http.max_body_bytes)}
+    if ray.address is None:
         environment |= LOOPBACK_ENVIRONMENT
+        # Behind HAProxy the gateways' own servers are asked by it alone.
+        environment["DLLM_GRPC_HOST"] = LOOPBACK if ray.serving == "haproxy" else http.host
         if "RAY_AUTH_MODE" not in os.environ:
             environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     _set(environment)
+
+
+def message_limits(max_body_bytes: int) -> dict[str, str]:
+    """How large a message may be before gRPC refuses it without a word of ours; the gateway refuses what is longer than
+    a body may be. Text takes up to four times its bytes when it is escaped, and twice that among Ray's own processes.
+    """
+    return {
+        "RAY_SERVE_GRPC_MAX_MESSAGE_SIZE": str(4 * max_body_bytes),
+        "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(8 * max_body_bytes),
+    }
 
 
 def _set(environment: Mapping[str, str]) -> None:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 
+from pydantic import SecretStr
+
 from cluster.interruption import until_interrupted
-from cluster.keys import DEVELOPMENT, make_key
 from cluster.runtime import RunningCluster, RuntimeDirectory
 from cluster.valkey import embedded_valkey
 from deployments.config import EMBEDDED, ClusterConfig
+from deployments.tenancy.declared import KeyConfig
+from deployments.tenancy.keys import DEVELOPMENT, make_key
+
+logger = logging.getLogger(__name__)
 
 DEVELOPMENT_TENANT = "dev"
+ADMINISTRATION = "admin"
+"""The environment that an admin key names."""
 
-Hosting = Callable[[ClusterConfig, str, Mapping[str, str]], AbstractContextManager[None]]
-"""Serves a configuration, with its state at a URL and its tenants by key, within a context."""
+Hosting = Callable[[ClusterConfig, str], AbstractContextManager[None]]
+"""Serves a configuration, which leaves nothing open, with its state at a URL, within a context."""
 
 
 class PortTaken(RuntimeError):
@@ -33,44 +41,83 @@ def run(
     """
     with until_interrupted() as interruption, ExitStack() as parts:
         parts.enter_context(runtime.hold())
-        config = with_port(config)
-        keys = tenants_by_key(config)
+        config = completed(config)
         state_url, state_pid = config.state.url, None
         if state_url == EMBEDDED:
             server = parts.enter_context(embedded_valkey())
             state_url, state_pid = server.url, server.pid
-        starting = RunningCluster(os.getpid(), base_url(config), next(iter(keys)), state_url, state_pid, ready=False)
+        starting = record_of(config, state_url, state_pid)
         runtime.write(starting)
-        parts.enter_context(hosting(config, state_url, keys))
+        parts.enter_context(hosting(config, state_url))
         running = replace(starting, ready=True)
         runtime.write(running)
         announce(running)
         interruption.wait()
 
 
-def with_port(config: ClusterConfig) -> ClusterConfig:
-    """``config`` with a free port in place of port 0. Raises :class:`PortTaken` when its own is taken."""
-    http = config.http
+def record_of(config: ClusterConfig, state_url: str, state_pid: int | None) -> RunningCluster:
+    """What is published of a cluster of this process that is not ready yet."""
+    admin, key = config.admin, next((entry.key for entry in config.keys if entry.key), None)
+    return RunningCluster(
+        pid=os.getpid(),
+        base_url=f"http://{_address(config.http.host, config.http.port)}/v1",
+        api_key=None if key is None else key.get_secret_value(),
+        state_url=state_url,
+        state_pid=state_pid,
+        admin_url=f"http://{_address(admin.host, admin.port)}",
+        admin_key=admin.key.get_secret_value() if admin.key else "",
+        grpc_address=None if config.grpc.port is None else _address(config.http.host, config.grpc.port),
+        ready=False,
+    )
+
+
+def completed(config: ClusterConfig) -> ClusterConfig:
+    """``config`` with all that it leaves to its start: free ports in place of 0, an admin key, and, if nobody else has
+    one, a key for development. Raises :class:`PortTaken` when a port is not free.
+    """
+    config = with_ports(config)
+    admin = config.admin
+    if admin.key is None:
+        admin = admin.model_copy(update={"key": SecretStr(make_key(ADMINISTRATION))})
+    config = config.model_copy(update={"admin": admin})
+    if config.keys or config.tenancy_file:
+        return config
+    keys = [KeyConfig(tenant=DEVELOPMENT_TENANT, key=SecretStr(make_key(DEVELOPMENT)), name="development")]
+    grpc = config.grpc
+    if grpc.reflection is None:
+        grpc = grpc.model_copy(update={"reflection": True})
+    logger.warning("no key is configured: anyone who reads this machine's runtime folder can use the cluster")
+    return config.model_copy(update={"keys": keys, "grpc": grpc})
+
+
+def with_ports(config: ClusterConfig) -> ClusterConfig:
+    """``config`` with free ports in place of 0. Raises :class:`PortTaken` when one that it names is taken.
+
+    On a Ray cluster that runs they are those of other machines, about which nothing can be said here.
+    """
     if config.ray.address is not None:
         return config
+    http, admin, grpc = config.http, config.admin, config.grpc
+    http = http.model_copy(update={"port": _free_port(http.host, http.port)})
+    admin = admin.model_copy(update={"port": _free_port(admin.host, admin.port)})
+    if grpc.port is not None:
+        grpc = grpc.model_copy(update={"port": _free_port(http.host, grpc.port)})
+    return config.model_copy(update={"http": http, "admin": admin, "grpc": grpc})
+
+
+def _free_port(host: str, port: int) -> int:
     try:
-        with socket.create_server((http.host, http.port), family=_family(http.host)) as probe:
-            port = probe.getsockname()[1]
+        with socket.create_server((host, port), family=_family(host)) as probe:
+            free: int = probe.getsockname()[1]
     except OSError as error:
-        raise PortTaken(f"cannot listen on {http.host}:{http.port}: {error.strerror}") from error
-    return config.model_copy(update={"http": http.model_copy(update={"port": port})})
+        raise PortTaken(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    return free
 
 
-def tenants_by_key(config: ClusterConfig) -> dict[str, str]:
-    """The configured keys, or a new one for development."""
-    configured = {entry.key.get_secret_value(): entry.tenant for entry in config.keys}
-    return configured or {make_key(DEVELOPMENT): DEVELOPMENT_TENANT}
-
-
-def base_url(config: ClusterConfig) -> str:
-    """What a client of the OpenAI kind takes as its base URL."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.http.host, config.http.host)  # noqa: S104 - to reach it
-    return f"http://{f'[{host}]' if ':' in host else host}:{config.http.port}/v1"
+def _address(host: str, port: int) -> str:
+    """Where this machine reaches what listens on ``host``."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - to reach it
+    return f"{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _family(host: str) -> socket.AddressFamily:

@@ -33,13 +33,18 @@ class UnsafeDirectory(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class RunningCluster:
-    """``base_url`` ends in ``/v1``. ``state_pid`` is that of the embedded state server, if there is one."""
+    """``base_url`` ends in ``/v1``. ``api_key`` is the first that the configuration states as a whole, and
+    ``state_pid`` that of the embedded state server, if there is one.
+    """
 
     pid: int
     base_url: str
-    api_key: str
+    api_key: str | None
     state_url: str
     state_pid: int | None
+    admin_url: str
+    admin_key: str
+    grpc_address: str | None
     ready: bool
 
 

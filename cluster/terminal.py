@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from deployments.offline import CanvasFrame, Delta, Done, Output
-
 
 class Painter:
     """Writes final text as it comes; when watching, the canvas of each step first and the whole text at the end."""
@@ -14,23 +12,27 @@ class Painter:
         self._write, self._watch = write, watch
         self._text = ""
 
-    def paint(self, output: Output) -> None:
-        """Show one part of the answer."""
-        match output:
-            case Delta():
-                self._text += output.text
-                if not self._watch:
-                    self._write(output.text, nl=False)
-            case CanvasFrame():
-                self._write(f"-- canvas {output.block}, step {output.step}, {output.masked} masked\n{output.text}")
-            case Done():
-                self._write(f"-- answer\n{self._text}" if self._watch else "")
-                self._write(_summary(output), err=True)
+    def text(self, piece: str) -> None:
+        """The answer goes on."""
+        self._text += piece
+        if not self._watch:
+            self._write(piece, nl=False)
+
+    def canvas(self, number: int, step: int, masked: int, text: str) -> None:
+        """A canvas looks like this behind a step."""
+        self._write(f"-- canvas {number}, step {step}, {masked} masked\n{text}")
+
+    def end(self, summary: str) -> None:
+        """The answer is whole."""
+        self._write(f"-- answer\n{self._text}" if self._watch else "")
+        self._write(summary, err=True)
 
 
-def _summary(done: Done) -> str:
-    work = done.work
+def summary(
+    *, tokens: int, steps: int, canvases: int, position_forwards: int, tokens_per_forward: float, reason: str
+) -> str:
+    """What an answer cost, and why it ended."""
     return (
-        f"[{done.completion_tokens} tokens in {work.denoising_steps} denoising steps over {work.canvases} canvases, "
-        f"{work.position_forwards} position-forwards, {work.tokens_per_forward:.1f} tokens per forward, {done.reason}]"
+        f"[{tokens} tokens in {steps} denoising steps over {canvases} canvases, "
+        f"{position_forwards} position-forwards, {tokens_per_forward:.1f} tokens per forward, {reason}]"
     )

@@ -3,29 +3,49 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
+from hashlib import sha256
 from importlib.metadata import version
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from ray import serve
 from ray.serve import Application
-from ray.serve.config import AutoscalingConfig, HTTPOptions, RequestRouterConfig
+from ray.serve.config import AutoscalingConfig, HTTPOptions, RequestRouterConfig, gRPCOptions
 from ray.serve.handle import DeploymentHandle
 
-from deployments.config import ClusterConfig, ConfigError, ModelConfig, PoolConfig, Router
+from deployments.config import AdminConfig, ClusterConfig, GrpcConfig, ModelConfig, PoolConfig, Router
+from deployments.document import ConfigError
 from deployments.execution.settings import ExecutionSettings
-from deployments.gateway.app import create_app
+from deployments.gateway.admin.app import create_admin_app
+from deployments.gateway.admin.server import serve_admin
+from deployments.gateway.app import Service, create_app, create_gateway, new_owner
+from deployments.gateway.backing import shared_on
+from deployments.gateway.grpc.calls import Calls
+from deployments.gateway.grpc.methods import GrpcMethods
+from deployments.gateway.grpc.services import SERVICER_FUNCTIONS
 from deployments.gateway.model import Model
 from deployments.gateway.settings import GatewaySettings
 from deployments.loopback import listen_to_this_machine
 from deployments.pools.pool_set import Member, PoolSet
 from deployments.pools.ray_pool import RayPool
 from deployments.replica.worker import Worker
-from deployments.state.connect import connect
+from deployments.state.connect import clients_at
+from deployments.telemetry.ray_metrics import RayMetrics
+from deployments.tenancy.declared import declared_of
+from deployments.tenancy.directory.reconcile import keep_reconciled, reconcile
+from deployments.tenancy.file import TenancyFile, follow, load_declared
+from deployments.tenancy.verification import Verifier
 from dllm_worker.models.checkpoint import ModelDescription, describe, resolve_checkpoint
 from dllm_worker.text import Text
+
+if TYPE_CHECKING:
+    from deployments.gateway.shared import Shared
+    from deployments.tenancy.directory.directory import Declared
 
 GATEWAY_ONGOING_REQUESTS = 4096
 """The engines' queues bound the requests in flight; this only has to be higher than they are together."""
@@ -51,30 +71,67 @@ Workers = Mapping[str, Mapping[str, DeploymentHandle]]
 
 
 @serve.ingress()
-class Gateway:
-    """The REST ingress in a Ray Serve replica."""
+class Gateway(GrpcMethods):
+    """The ingress in a Ray Serve replica: REST and gRPC, and beside them the operator's endpoints."""
 
-    def __init__(self, config: ClusterConfig, state_url: str, keys: Mapping[str, str], workers: Workers) -> None:
+    def __init__(self, config: ClusterConfig, state_url: str, workers: Workers) -> None:
         listen_to_this_machine()
-        self._store = connect(state_url, config.state.ttl_seconds)
-        self._models = {model.id: _serve_model(config, model, workers[model.id]) for model in config.models}
-        self._keys = keys
-        self._settings = GatewaySettings(
+        self._config = config
+        models = {model.id: _serve_model(config, model, workers[model.id]) for model in config.models}
+        owner, metrics = new_owner(), RayMetrics()
+        backing = shared_on(clients_at(state_url), config, models, owner, metrics)
+        directory = backing.shared.directory
+        self._verifier = Verifier(directory, declarations(config, time.time()), time.time)
+        settings = GatewaySettings(
             version=version("dllm-cluster"),
             max_body_bytes=config.http.max_body_bytes,
             keep_alive_seconds=config.http.keep_alive_seconds,
-            quality_floors={tenant.name: tenant.quality_floor for tenant in config.tenants if tenant.quality_floor},
+            refuse_unknown_parameters=config.http.refuse_unknown_parameters,
             execution=ExecutionSettings(lease_seconds=config.state.lease_seconds),
         )
+        self._gateway = create_gateway(models, backing.shared, metrics, settings, owner=owner)
+        self.calls = Calls(self._gateway, self._verifier)
+        self._services: tuple[Service, ...] = (
+            *backing.services,
+            partial(keep_reconciled, directory, lambda: self._verifier.declared),
+            *_administration(config.admin, backing.shared),
+            *_following(config, self._declare),
+        )
+        self._checks = (backing.check,)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        return create_app(self._models, self._store, self._keys, self._settings)
+        return create_app(self._gateway, self._verifier, self._services, self._checks)
+
+    async def _declare(self) -> None:
+        """Take over what is declared from the file, which has changed."""
+        self._verifier.declare(declarations(self._config, time.time()))
+        await reconcile(self._gateway.shared.directory, self._verifier.declared)
 
 
-def build(config: ClusterConfig, state_url: str, keys: Mapping[str, str]) -> Application:
-    """The application of ``config``. ``keys`` are API keys with the tenant that each speaks for.
+def declarations(config: ClusterConfig, now: float) -> Declared:
+    """The tenants and keys that the configuration and its ``tenancy_file`` name. Raises :class:`ConfigError`."""
+    further = load_declared(Path(config.tenancy_file)) if config.tenancy_file else TenancyFile()
+    try:
+        return declared_of([*config.tenants, *further.tenants], [*config.keys, *further.keys], now)
+    except ValueError as error:
+        raise ConfigError(f"{config.tenancy_file}: {error}") from error
 
-    Raises :class:`ConfigError` when no pool serves the canvas that a model writes by itself.
+
+def _following(config: ClusterConfig, declare: Service) -> tuple[Service, ...]:
+    return (partial(follow, Path(config.tenancy_file), declare),) if config.tenancy_file else ()
+
+
+def _administration(admin: AdminConfig, shared: Shared) -> tuple[Service, ...]:
+    """The operator's endpoints; without a key, which the start of a cluster makes, nobody could open them."""
+    if admin.key is None:
+        return ()
+    app = create_admin_app(shared, sha256(admin.key.get_secret_value().encode()).hexdigest())
+    return (partial(serve_admin, app, admin.host, admin.port),)
+
+
+def build(config: ClusterConfig, state_url: str) -> Application:
+    """The application of ``config``. Raises :class:`ConfigError` when no pool serves the canvas that a model writes by
+    itself.
     """
     for model in config.models:
         served(describe(resolve_checkpoint(model.checkpoint)), model)
@@ -90,17 +147,29 @@ def build(config: ClusterConfig, state_url: str, keys: Mapping[str, str]) -> App
         ray_actor_options={"num_cpus": config.gateway.cpus},
         graceful_shutdown_timeout_s=SHUTDOWN_SECONDS,
     )
-    return gateway.bind(config, state_url, dict(keys), workers)
+    return gateway.bind(config, state_url, workers)
 
 
-def deploy(config: ClusterConfig, state_url: str, keys: Mapping[str, str]) -> None:
+def deploy(config: ClusterConfig, state_url: str) -> None:
     """Start Serve on the Ray cluster of this process and wait until every replica is healthy.
 
     Raises ``RuntimeError`` when a deployment cannot be started.
     """
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
-    serve.start(http_options=HTTPOptions(host=config.http.host, port=config.http.port))
-    serve.run(build(config, state_url, keys), name=config.name, route_prefix="/")
+    http_options = HTTPOptions(host=config.http.host, port=config.http.port)
+    serve.start(http_options=http_options, grpc_options=grpc_options(config.grpc))
+    serve.run(build(config, state_url), name=config.name, route_prefix="/")
+
+
+def grpc_options(config: GrpcConfig) -> gRPCOptions | None:
+    """What Serve's proxies offer over gRPC."""
+    if config.port is None:
+        return None
+    return gRPCOptions(
+        port=config.port,
+        grpc_servicer_functions=SERVICER_FUNCTIONS,
+        enable_reflection=bool(config.reflection),
+    )
 
 
 def undeploy(config: ClusterConfig) -> None:
@@ -164,4 +233,5 @@ def _serve_model(config: ClusterConfig, model: ModelConfig, workers: Mapping[str
     members = [
         Member.of(pool, RayPool(workers[pool.name], description.spec, pool, steal_seconds)) for pool in model.pools
     ]
-    return Model(model.id, description, Text.load(path), PoolSet(description.spec, members, steal_seconds))
+    pools = PoolSet(description.spec, members, steal_seconds)
+    return Model(model.id, description, Text.load(path), pools, model.work_weight)

@@ -6,16 +6,15 @@ An unknown key or a bad value is refused with its full path, as in ``models.0.po
 from __future__ import annotations
 
 import sys
-from collections.abc import Hashable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from deployments.gateway.effort import Effort
+from deployments.document import load_document
+from deployments.section import Name, PositiveInt, Seconds, Section, Share, refuse_repetition
 from deployments.state.address import StateAddress
+from deployments.tenancy.declared import KeyConfig, TenantConfig, refuse_ambiguity
 
 EMBEDDED = "embedded"
 """The value of ``state.url`` for a Valkey server that the cluster starts and stops itself."""
@@ -27,35 +26,40 @@ Device = Literal["cpu", "cuda", "simulated"]
 Phase = Literal["refresh", "reuse"]
 Router = Literal["phase", "default", "round_robin"]
 Serving = Literal["default", "throughput", "haproxy"]
-PositiveInt = Annotated[int, Field(gt=0)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-
-
-class ConfigError(ValueError):
-    """The configuration is refused. One line for each fault, headed by the path of its key."""
-
-
-class Section(BaseModel):
-    """A part of the tree: immutable, every key known, no value converted from another type."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
-
-
-def _refuse_repetition(path: str, names: list[str]) -> None:
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise ValueError(f"{path}: {', '.join(repeated)} is given more than once")
 
 
 class HttpConfig(Section):
-    """Where the gateway listens, and what it takes. Port 0 takes a free port."""
+    """Where the gateway listens, and what it takes. Port 0 takes a free port.
+
+    Parameters that nobody knows are accepted and reported, or refused if ``refuse_unknown_parameters``.
+    """
 
     host: str = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=8000, ge=0, le=65535)
     max_body_bytes: PositiveInt = 1 << 20
     keep_alive_seconds: Seconds = 10.0
+    refuse_unknown_parameters: bool = False
+
+
+class GrpcConfig(Section):
+    """Where the gRPC services listen; port 0 takes a free port, and null starts none.
+
+    With ``reflection`` clients can ask for the services' definitions; null offers it in development mode only.
+    """
+
+    port: int | None = Field(default=9000, ge=0, le=65535)
+    reflection: bool | None = None
+
+
+class AdminConfig(Section):
+    """Where the operator's endpoints listen, and the credential that opens them. Port 0 takes a free port.
+
+    Without a ``key`` one is made at start-up; ``dllm`` on the same machine finds it.
+    """
+
+    host: str = Field(default="127.0.0.1", min_length=1)
+    port: int = Field(default=8001, ge=0, le=65535)
+    key: SecretStr | None = Field(default=None, min_length=16)
 
 
 def _state_url(url: str) -> str:
@@ -93,18 +97,12 @@ class RoutingConfig(Section):
     steal_seconds: Seconds = 2.0
 
 
-class KeyConfig(Section):
-    """An API key and the tenant that it speaks for. A tenant may have several keys."""
+class LimitsConfig(Section):
+    """What becomes of limits while the state does not answer: ``deny`` refuses every request, ``local`` has each
+    gateway count its part of each limit, ``allow`` counts nothing.
+    """
 
-    tenant: Name
-    key: SecretStr = Field(min_length=16)
-
-
-class TenantConfig(Section):
-    """What holds for a tenant. Requests with a lower effort than ``quality_floor`` get that one; null sets none."""
-
-    name: Name
-    quality_floor: Effort | None = None
+    without_state: Literal["deny", "local", "allow"] = "local"
 
 
 class CanvasSizes(Section):
@@ -124,7 +122,7 @@ class AcceleratorConfig(Section):
     """Which nodes a replica may run on: Ray's accelerator type, as in ``H100``, and label selector."""
 
     type: str | None = Field(default=None, min_length=1)
-    labels: dict[str, str] = {}
+    labels: dict[str, str] = Field(default={})
 
 
 EVERY_SIZE = CanvasSizes(most=sys.maxsize)
@@ -197,6 +195,7 @@ class PoolConfig(Section):
 class ModelConfig(Section):
     """A served model. ``checkpoint`` is ``embedded:<name>``, a local folder, or a name of the Hugging Face hub.
 
+    A position-forward of the model counts as ``work_weight`` work units in limits, shares and bills.
     With ``deterministic`` a request gives the same tokens in every batch, whatever the dtype and the threads. On the
     device ``simulated`` a step takes the time that ``simulation`` states, and its tokens mean nothing.
     """
@@ -205,6 +204,7 @@ class ModelConfig(Section):
     checkpoint: str = Field(min_length=1)
     dtype: Dtype = "float32"
     device: Device = "cpu"
+    work_weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     deterministic: bool = False
     simulation: SimulationConfig | None = None
     pools: list[PoolConfig] = Field(default=[PoolConfig()], min_length=1)
@@ -226,7 +226,7 @@ class ModelConfig(Section):
     @model_validator(mode="after")
     def _pools_leave_no_gap(self) -> Self:
         """The last canvas of an answer is cut to what is left, so it may have any length up to the longest."""
-        _refuse_repetition("pools", [pool.name for pool in self.pools])
+        refuse_repetition("pools", [pool.name for pool in self.pools])
         served = 0
         for sizes in sorted((pool.sizes for pool in self.pools), key=lambda sizes: sizes.least):
             if sizes.least > served + 1:
@@ -252,16 +252,21 @@ class RayConfig(Section):
 class ClusterConfig(Section):
     """A whole cluster. The default serves the embedded models to this machine.
 
-    Without ``keys`` the cluster is in development mode: one key, made at start-up, for the tenant ``dev``.
+    ``tenancy_file`` is a YAML file with further ``tenants`` and ``keys``, as a mounted secret. Without any key the
+    cluster is in development mode: one key, made at start-up, for the tenant ``dev``.
     """
 
     name: Name = "dllm"
     http: HttpConfig = HttpConfig()
+    grpc: GrpcConfig = GrpcConfig()
+    admin: AdminConfig = AdminConfig()
+    limits: LimitsConfig = LimitsConfig()
     state: StateConfig = StateConfig()
     gateway: GatewayConfig = GatewayConfig()
     routing: RoutingConfig = RoutingConfig()
-    keys: list[KeyConfig] = []
-    tenants: list[TenantConfig] = []
+    keys: list[KeyConfig] = Field(default=[])
+    tenants: list[TenantConfig] = Field(default=[])
+    tenancy_file: str | None = Field(default=None, min_length=1)
     models: list[ModelConfig] = Field(
         default=[
             ModelConfig(id="tiny-code", checkpoint="embedded:tiny-code"),
@@ -273,10 +278,8 @@ class ClusterConfig(Section):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
-        _refuse_repetition("models", [model.id for model in self.models])
-        _refuse_repetition("tenants", [tenant.name for tenant in self.tenants])
-        if len({entry.key.get_secret_value() for entry in self.keys}) < len(self.keys):
-            raise ValueError("keys: two entries have the same key")
+        refuse_repetition("models", [model.id for model in self.models])
+        refuse_ambiguity(self.tenants, self.keys)
         return self
 
     @model_validator(mode="after")
@@ -288,36 +291,4 @@ class ClusterConfig(Section):
 
 def load_config(path: Path | None = None) -> ClusterConfig:
     """The configuration in the YAML file ``path``, or the default. Raises :class:`ConfigError`."""
-    if path is None:
-        return ClusterConfig()
-    try:
-        # The loader below is PyYAML's safe one: it makes plain data only.
-        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: {error}") from error
-    try:
-        return ClusterConfig.model_validate({} if tree is None else tree)
-    except ValidationError as error:
-        raise ConfigError("\n".join(_describe(fault) for fault in error.errors())) from error
-
-
-def _describe(fault: ErrorDetails) -> str:
-    """One line without the offending value, which may be a secret."""
-    path = ".".join(str(key) for key in fault["loc"])
-    if fault["type"] == "extra_forbidden":
-        return f"{path}: unknown key"
-    message = str(fault["ctx"]["error"]) if fault["type"] == "value_error" else fault["msg"]
-    return f"{path}: {message}" if path else message
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """YAML whose mappings have each key once; PyYAML alone would keep the last and drop the others."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for index, key in enumerate(keys):
-            if key in keys[:index]:
-                raise yaml.constructor.ConstructorError(None, None, f"{key}: given twice", node.start_mark)
-        return super().construct_mapping(node, deep)
+    return ClusterConfig() if path is None else load_document(path, ClusterConfig)

@@ -3,18 +3,28 @@
 ServingError
 ├── InvalidRequest                400  invalid_request_error
 │   ├── ContextLengthExceeded     400  context_length_exceeded
-│   └── UnsupportedParameter      400  unsupported_parameter
+│   ├── UnsupportedParameter      400  unsupported_parameter
+│   ├── UnknownParameter          400  unknown_parameter
+│   └── WorkExceedsLimit          400  work_exceeds_limit
 ├── InvalidApiKey                 401  invalid_api_key
+├── InsufficientQuota             402  insufficient_quota
+├── PermissionDenied              403  permission_denied
 ├── NotFound                      404  not_found
 │   ├── ModelNotFound             404  model_not_found
-│   └── ResponseNotFound          404  response_not_found
+│   ├── ResponseNotFound          404  response_not_found
+│   ├── TenantNotFound            404  tenant_not_found
+│   └── KeyNotFound               404  key_not_found
 ├── MethodNotAllowed              405  method_not_allowed
 ├── RequestTimeout                408  request_timeout
+├── Conflict                      409  conflict
 ├── IdempotencyInProgress         409  idempotency_in_progress
 ├── RequestTooLarge               413  request_too_large
 ├── UnsupportedMediaType          415  unsupported_media_type
 ├── IdempotencyKeyReused          422  idempotency_key_reused
-├── QueueFull                     429  queue_full
+├── RateLimitExceeded             429  rate_limit_exceeded
+│   ├── ConcurrencyExceeded       429  concurrency_exceeded
+│   ├── QueueFull                 429  queue_full
+│   └── TooManyFailedAttempts     429  too_many_failed_attempts
 ├── ClientClosedRequest           499  client_closed_request
 ├── RequestCancelled              499  request_cancelled
 ├── InternalError                 500  internal_error
@@ -36,57 +46,9 @@ What the tenant can mend is 429, what the operator must mend is 503.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterator
 
-RETRY_JITTER = 0.2
-"""A retry hint is lengthened by up to this share, so that refused clients do not come back together."""
-
-
-class ServingError(Exception):
-    """The root. ``parameter`` names the field at fault; ``retry_after`` is the least wait in seconds, where one helps;
-    ``details`` are further members of the error object.
-
-    Instances survive pickling, since a replica raises some of them on the gateway's behalf.
-    """
-
-    code: ClassVar[str]
-    status: ClassVar[int]
-    type: ClassVar[str]
-    grpc_status: ClassVar[str]
-    default_message: ClassVar[str]
-    default_retry_after: ClassVar[float | None] = None
-    should_retry: ClassVar[bool | None] = None
-
-    def __init__(
-        self,
-        message: str | None = None,
-        *,
-        parameter: str | None = None,
-        retry_after: float | None = None,
-        details: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(message or self.default_message)
-        self.parameter = parameter
-        self.details = dict(details or {})
-        self.retry_after = self.default_retry_after if retry_after is None else retry_after
-
-    def envelope(self, request_id: str) -> dict[str, Any]:
-        """The body of the answer."""
-        error = {"message": str(self), "type": self.type, "param": self.parameter, "code": self.code, **self.details}
-        return {"error": error, "request_id": request_id}
-
-    def headers(self, jitter: float = 0.0) -> dict[str, str]:
-        """The retry headers; ``jitter`` in [0, 1) spreads the clients over ``RETRY_JITTER`` of the wait."""
-        headers: dict[str, str] = {}
-        if self.retry_after is not None:
-            wait = self.retry_after * (1.0 + RETRY_JITTER * jitter)
-            headers["retry-after"] = str(math.ceil(wait))
-            headers["retry-after-ms"] = str(math.ceil(wait * 1000))
-        if self.should_retry is not None:
-            headers["x-should-retry"] = str(self.should_retry).lower()
-        return headers
+from deployments.failure import ServingError as ServingError
 
 
 class InvalidRequest(ServingError):
@@ -113,6 +75,20 @@ class UnsupportedParameter(InvalidRequest):
     default_message = "This parameter is not supported."
 
 
+class UnknownParameter(InvalidRequest):
+    """A parameter that nobody here knows, where the operator or the client wants such a request refused."""
+
+    code = "unknown_parameter"
+    default_message = "This parameter is not known."
+
+
+class WorkExceedsLimit(InvalidRequest):
+    """The request may cost more than the tenant's limit allows at once, so that no wait would help."""
+
+    code = "work_exceeds_limit"
+    default_message = "This request may cost more than your limit allows at once. Ask for fewer tokens."
+
+
 class InvalidApiKey(ServingError):
     """The key is missing or unknown."""
 
@@ -121,6 +97,28 @@ class InvalidApiKey(ServingError):
     type = "authentication_error"
     grpc_status = "UNAUTHENTICATED"
     default_message = "The API key is missing or invalid. Send it as 'Authorization: Bearer <key>'."
+
+
+class InsufficientQuota(ServingError):
+    """The budget of the day or the month is spent: no retry helps before ``reset_at`` in ``details``, in Unix
+    seconds.
+    """
+
+    code = "insufficient_quota"
+    status = 402
+    type = "insufficient_quota"
+    grpc_status = "RESOURCE_EXHAUSTED"
+    default_message = "The budget of this period is spent."
+
+
+class PermissionDenied(ServingError):
+    """The key is valid and does not open this."""
+
+    code = "permission_denied"
+    status = 403
+    type = "permission_error"
+    grpc_status = "PERMISSION_DENIED"
+    default_message = "This key does not permit that."
 
 
 class NotFound(ServingError):
@@ -147,6 +145,20 @@ class ResponseNotFound(NotFound):
     default_message = "There is no such response."
 
 
+class TenantNotFound(NotFound):
+    """There is no tenant of that name. Only the operator meets this."""
+
+    code = "tenant_not_found"
+    default_message = "There is no such tenant."
+
+
+class KeyNotFound(NotFound):
+    """There is no key of that id. Only the operator meets this."""
+
+    code = "key_not_found"
+    default_message = "There is no such key."
+
+
 class MethodNotAllowed(ServingError):
     """The route exists, the method does not."""
 
@@ -165,6 +177,17 @@ class RequestTimeout(ServingError):
     type = "invalid_request_error"
     grpc_status = "DEADLINE_EXCEEDED"
     default_message = "The body was not received in time."
+    should_retry = False
+
+
+class Conflict(ServingError):
+    """The change contradicts what is there. Only the operator meets this."""
+
+    code = "conflict"
+    status = 409
+    type = "invalid_request_error"
+    grpc_status = "FAILED_PRECONDITION"
+    default_message = "The change contradicts what is there."
     should_retry = False
 
 
@@ -209,15 +232,37 @@ class IdempotencyKeyReused(ServingError):
     default_message = "This idempotency key was sent with another payload before."
 
 
-class QueueFull(ServingError):
-    """The tenant's share of the queue is full."""
+class RateLimitExceeded(ServingError):
+    """The tenant asks for more than its limit, at the moment."""
 
-    code = "queue_full"
+    code = "rate_limit_exceeded"
     status = 429
     type = "rate_limit_error"
     grpc_status = "RESOURCE_EXHAUSTED"
-    default_message = "The queue is full. Retry later."
+    default_message = "The limit is reached. Retry later."
     default_retry_after = 1.0
+
+
+class ConcurrencyExceeded(RateLimitExceeded):
+    """The tenant has as many requests under way as it may."""
+
+    code = "concurrency_exceeded"
+    default_message = "Too many requests are under way. Retry when one of them has ended."
+
+
+class QueueFull(RateLimitExceeded):
+    """The tenant has as many requests waiting as it may."""
+
+    code = "queue_full"
+    default_message = "The queue is full. Retry later."
+
+
+class TooManyFailedAttempts(RateLimitExceeded):
+    """Too many unknown keys came from one address."""
+
+    code = "too_many_failed_attempts"
+    default_message = "Too many requests with invalid keys came from this address. Retry later."
+    default_retry_after = 60.0
 
 
 class ClientClosedRequest(ServingError):

@@ -38,7 +38,8 @@ class Canvas:
 
     ``opened`` is the number of masks at step 0. ``refreshed`` is the step whose pass computed all keys and values of
     an approximate cache, ``None`` before the first one. ``post_steps`` counts steps without masks and ``unchanged``
-    consecutive steps with the same most probable tokens. A ``settled`` canvas is final.
+    consecutive steps with the same most probable tokens. ``seeded`` positions hold a guess that no step has tested.
+    A ``settled`` canvas is final.
     """
 
     index: int
@@ -50,6 +51,7 @@ class Canvas:
     post_steps: int = 0
     unchanged: int = 0
     settled: bool = False
+    seeded: int = 0
 
     @property
     def length(self) -> int:

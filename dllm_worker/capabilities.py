@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import get_args
+from typing import Literal, get_args
 
 from dllm_worker.request import Algorithm, CacheKind, RequestError, Schedule
 from dllm_worker.spec import ContextAttention, ModelSpec
@@ -59,19 +59,46 @@ CACHE_READS: Mapping[CacheKind, frozenset[str]] = {
 """The same for the fields of ``CacheParameters``, where all positions see each other."""
 
 
+PredictionUse = Literal["agreement", "start", "draft"]
+"""What a predicted answer is to an algorithm: positions that come to agree with it are accepted, canvases start from
+it, or it is a draft that is checked."""
+
+PREDICTION: Mapping[Algorithm, PredictionUse] = {
+    "low_confidence": "agreement",
+    "low_entropy": "agreement",
+    "topk_margin": "agreement",
+    "maskgit_plus": "agreement",
+    "confidence_threshold": "agreement",
+    "capped_threshold": "agreement",
+    "quota_threshold": "agreement",
+    "factor": "agreement",
+    "entropy_bound": "agreement",
+    "entropy_sum": "agreement",
+    "pipelined": "agreement",
+    "joint_threshold": "start",
+    "renoise": "start",
+    "linear_speculation": "draft",
+}
+"""Algorithms that make use of a prediction. Those in random order accept by chance, and those from left to right one
+position after the other, whatever is predicted."""
+
+
 class CapabilityError(RequestError):
     """The model, or the algorithm asked for, does not have what ``parameter`` asks for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What requests to a model may ask for. ``caches`` are the kinds by context attention, the model's own first."""
+    """What requests to a model may ask for. ``caches`` are the kinds by context attention, the model's own first;
+    ``prediction`` are the algorithms that make use of one.
+    """
 
     algorithms: tuple[Algorithm, ...]
     schedules: tuple[Schedule, ...]
     caches: Mapping[ContextAttention, tuple[CacheKind, ...]]
     infill: bool
     guidance: bool
+    prediction: tuple[Algorithm, ...]
 
     @property
     def context_attentions(self) -> tuple[ContextAttention, ...]:
@@ -87,6 +114,7 @@ def capabilities(spec: ModelSpec) -> Capabilities:
         caches={attention: caches(spec, attention) for attention in (spec.context_attention, *spec.other_attentions)},
         infill=any(name not in WHOLE_ANSWER for name in algorithms),
         guidance=spec.corruption == "absorbing",
+        prediction=tuple(name for name in algorithms if name in PREDICTION),
     )
 
 

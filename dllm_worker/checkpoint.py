@@ -1,10 +1,11 @@
 """A request in mid-flight as a value: what its canvases hold, without keys and values, and as bytes.
 
-Layout of version 1, little-endian: the magic ``DLCP``; uint16 version; uint32 length of the head; the head, UTF-8 JSON;
+Layout of version 2, little-endian: the magic ``DLCP``; uint16 version; uint32 length of the head; the head, UTF-8 JSON;
 int32 tokens of the answer from the end of the prompt on; their masks, eight to a byte; int32 tokens of the passes that
-made an approximate cache; int32 most probable tokens; fp32 soft embedding; uint32 CRC-32 of all that. The head holds
-the number of items of each part, the request's fingerprint, what was told, the usage, the canvases, the seed's counters
-(canvas and step) and the starts and lengths of the passes.
+made an approximate cache; int32 most probable tokens; fp32 soft embedding; the log-probabilities of accepted tokens
+that are not told yet, as int32 positions, fp32 values, and int32 tokens and fp32 values of their alternatives, -1 where
+there are fewer; uint32 CRC-32 of all that. The head holds the number of items of each part, the request's fingerprint,
+what was told, the usage, the canvases, the seed's counters (canvas and step) and the starts and lengths of the passes.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from __future__ import annotations
 import json
 import struct
 import zlib
+from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
 from typing import Any
 
@@ -23,13 +25,14 @@ from torch import Tensor
 
 from dllm_worker.canvas import Canvas
 from dllm_worker.interface import CheckpointError
-from dllm_worker.request import Usage
+from dllm_worker.request import TokenLogprobs, Usage
 from dllm_worker.running import Replay, Running
 from dllm_worker.sequence import Sequence
 
-MAGIC, VERSION = b"DLCP", 1
+MAGIC, VERSION = b"DLCP", 2
 _PREFIX = struct.Struct("<4sHI")
 _CHECK = struct.Struct("<I")
+_NO_TOKEN = -1
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _usage_fields = attrgetter(*(field.name for field in fields(Usage)))
 _canvas_fields = attrgetter(*(field.name for field in fields(Canvas)))
@@ -52,6 +55,7 @@ class Checkpoint:
     replays: tuple[Replay, ...] = ()
     best: Tensor | None = None
     soft: Tensor | None = None
+    logprobs: Mapping[int, TokenLogprobs] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """The checkpoint in the layout of this module."""
@@ -67,6 +71,7 @@ class Checkpoint:
             "tokens": len(self.tokens),
             "best": len(best),
             "soft": list(soft.shape),
+            "logprobs": [len(self.logprobs), _width(self.logprobs)],
         }
         text = _encode(head).encode()
         replayed = [replay.tokens.numpy().astype("<i4").tobytes() for replay in self.replays]
@@ -79,6 +84,7 @@ class Checkpoint:
                 *replayed,
                 best.tobytes(),
                 soft.tobytes(),
+                *_packed(self.logprobs),
             )
         )
         return body + _CHECK.pack(zlib.crc32(body))
@@ -102,6 +108,23 @@ class Checkpoint:
         return _read(json.loads(body[_PREFIX.size : _PREFIX.size + length]), _Parts(body, _PREFIX.size + length))
 
 
+def _width(logprobs: Mapping[int, TokenLogprobs]) -> int:
+    """The most alternatives that any token has."""
+    return max((len(each.top) for each in logprobs.values()), default=0)
+
+
+def _packed(logprobs: Mapping[int, TokenLogprobs]) -> list[bytes]:
+    width = _width(logprobs)
+    top = [pair for each in logprobs.values() for pair in (*each.top, *[(_NO_TOKEN, 0.0)] * (width - len(each.top)))]
+    columns = (
+        (list(logprobs), "<i4"),
+        ([each.logprob for each in logprobs.values()], "<f4"),
+        ([token for token, _ in top], "<i4"),
+        ([value for _, value in top], "<f4"),
+    )
+    return [np.array(values, dtype).tobytes() for values, dtype in columns]
+
+
 @dataclass(slots=True)
 class _Parts:
     """The arrays behind the head, one after the other."""
@@ -116,6 +139,16 @@ class _Parts:
 
     def tokens(self, count: int) -> Tensor:
         return torch.from_numpy(self.take("<i4", count).astype(np.int64))
+
+    def logprobs(self, count: int, width: int) -> dict[int, TokenLogprobs]:
+        positions, values = self.take("<i4", count).tolist(), self.take("<f4", count).tolist()
+        tokens = self.take("<i4", count * width).reshape(count, width).tolist()
+        others = self.take("<f4", count * width).reshape(count, width).tolist()
+        tops = [
+            tuple((token, value) for token, value in zip(*row, strict=True) if token != _NO_TOKEN)
+            for row in zip(tokens, others, strict=True)
+        ]
+        return dict(zip(positions, map(TokenLogprobs, values, tops), strict=True))
 
 
 def _read(head: dict[str, Any], parts: _Parts) -> Checkpoint:
@@ -137,6 +170,7 @@ def _read(head: dict[str, Any], parts: _Parts) -> Checkpoint:
         replays=replays,
         best=best if len(best) else None,
         soft=torch.from_numpy(soft.copy()) if rows else None,
+        logprobs=parts.logprobs(*head["logprobs"]),
     )
 
 
@@ -158,6 +192,7 @@ def checkpoint_of(run: Running, *, lean: bool = False) -> Checkpoint:
         replays=tuple(_generated(replay, prompt) for replay in run.replays),
         best=run.best,
         soft=None if lean else run.soft,
+        logprobs=dict(run.logprobs),
     )
 
 
@@ -184,5 +219,6 @@ def restore(run: Running, checkpoint: Checkpoint) -> None:
     ]
     run.lost = len(run.replays)
     run.best = checkpoint.best
+    run.logprobs = dict(checkpoint.logprobs)
     run.unconditioned = run.spec.self_conditioning and run.canvas.step > 0 and checkpoint.soft is None
     run.soft = None if checkpoint.soft is None else checkpoint.soft.to(run.slots[0].device)

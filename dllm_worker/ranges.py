@@ -54,6 +54,9 @@ SAMPLING: Mapping[str, Range] = {
 }
 """The numbers of ``SamplingParameters``."""
 
+LOGPROBS = Range(0, 20)
+"""Of a request: how many alternatives to each token come with their log-probabilities."""
+
 CACHE: Mapping[str, Range] = {
     "refresh_every": Range(1, LARGEST_COUNT),
     "before": Range(0, LARGEST_COUNT),

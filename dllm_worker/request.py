@@ -111,6 +111,10 @@ class Request:
     ``context_attention`` chooses among those that the model was trained for. ``cache_salt`` separates the prefixes
     that requests may share: only equal salts do. Larger ``priority`` goes first, and among equals the earlier
     ``deadline``, in seconds of the engine's clock.
+
+    With ``logprobs`` every committed token comes with its log-probability, and with those of that many of the best
+    tokens in its place. ``prediction`` are the tokens of an answer that is thought likely: they save steps where the
+    model agrees with them.
     """
 
     id: str
@@ -125,11 +129,17 @@ class Request:
     priority: int = 0
     deadline: float | None = None
     drafts: bool = False
+    logprobs: int | None = None
+    prediction: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Work done for one request. A *position-forward* is one position through one forward pass."""
+    """Work done for one request. A *position-forward* is one position through one forward pass.
+
+    Tokens of the answer that stand where the request's prediction has the same token, or another one, are
+    ``accepted_prediction_tokens`` and ``rejected_prediction_tokens``.
+    """
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
@@ -139,6 +149,8 @@ class Usage:
     prefill_forwards: int = 0
     commit_forwards: int = 0
     position_forwards: int = 0
+    accepted_prediction_tokens: int = 0
+    rejected_prediction_tokens: int = 0
 
     @property
     def forward_passes(self) -> int:
@@ -162,10 +174,24 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenLogprobs:
+    """What the model gave a token in the step that set it, and ``(token, log-probability)`` of the ``top`` ones there.
+
+    Natural logarithms under the distribution of the model's logits, guidance included, over all tokens that it may
+    propose, before temperature, top-k and top-p. The best comes first, of equals the lowest id.
+    """
+
+    logprob: float
+    top: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """Final tokens that follow everything committed before. ``start`` counts from the end of the prompt.
 
-    ``usage`` is what the request has used so far, for those who stop listening before its ``Finish``.
+    ``usage`` is what the request has used so far, for those who stop listening before its ``Finish``. ``logprobs``
+    has an entry for each token where the request asks for it; a token that was not predicted has none: one that a
+    template pins, or that fills up a hole behind its end.
     """
 
     request_id: str
@@ -174,6 +200,7 @@ class Commit:
     start: int
     tokens: tuple[int, ...]
     usage: Usage = Usage()
+    logprobs: tuple[TokenLogprobs | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

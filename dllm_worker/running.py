@@ -18,11 +18,13 @@ from dllm_worker.canvas import (
     is_seeded,
     total_length,
 )
+from dllm_worker.capabilities import PREDICTION
 from dllm_worker.decoding.passes import Pass
 from dllm_worker.forecast import Reached
+from dllm_worker.guess import NO_GUESS, Guess
 from dllm_worker.interface import fingerprint
 from dllm_worker.noise import Draws, NoiseKeys
-from dllm_worker.request import Request, Usage
+from dllm_worker.request import Request, TokenLogprobs, Usage
 from dllm_worker.scheduling.planner import StepKind
 from dllm_worker.sequence import Sequence, masked_span
 from dllm_worker.spec import ModelSpec
@@ -49,7 +51,8 @@ class Running:
     ``soft`` its self-conditioning and ``best`` its most probable tokens. ``replays`` are the passes that made the
     approximate cache; the last ``lost`` of them must be repeated before the canvas goes on, and an ``unconditioned``
     canvas must be read once more for its self-conditioning. One that is ``concluding`` fills its open canvases in its
-    next step and ends with them.
+    next step and ends with them. ``guess`` is the predicted answer, and ``logprobs`` are those of the accepted
+    positions that are not told yet.
     """
 
     request: Request
@@ -72,6 +75,8 @@ class Running:
     lost: int = 0
     unconditioned: bool = False
     concluding: bool = False
+    guess: Guess | None = None
+    logprobs: dict[int, TokenLogprobs] = field(default_factory=dict)
     fingerprint: str = ""
 
     @staticmethod
@@ -84,6 +89,7 @@ class Running:
         grid = grid_of(request, spec)
         run = Running(request, spec, slots, draws, grid, sequence, [], cached=cached, known=begin, usage=usage)
         run.fingerprint = fingerprint(request)
+        run.guess = Guess.of(request, spec)
         run.open_canvas(begin)
         return run
 
@@ -105,7 +111,8 @@ class Running:
             return False
         if self.spec.corruption == "uniform":
             return canvas.step == 0
-        return canvas.refreshed is None and self.sequence.masks(canvas.start, canvas.end) == canvas.opened
+        masks = self.sequence.masks(canvas.start, canvas.end)
+        return canvas.refreshed is None and masks + canvas.seeded == canvas.opened
 
     @property
     def is_at_boundary(self) -> bool:
@@ -164,10 +171,38 @@ class Running:
                 tokens = torch.where(masked, random, tokens)
             self.sequence.extend(tokens, masked)
         canvas.opened = self.sequence.masks(start, end)
+        self._start_from_guess(canvas)
         self.canvases.append(canvas)
         self.usage = replace(self.usage, canvases=self.usage.canvases + 1)
         self.soft = self.best = None
         return canvas
+
+    def written(self, end: int) -> Tensor:
+        """The answer's tokens before position ``end``, int64."""
+        return self.sequence.tokens[len(self.request.prompt) : end]
+
+    def _start_from_guess(self, canvas: Canvas) -> None:
+        """Give a fresh canvas the tokens that are predicted, where its algorithm can do away with wrong ones.
+
+        The first one is left to the pass that predicts it from the context, where there is such a pass.
+        """
+        if self.guess is None or PREDICTION[self.request.sampling.algorithm] != "start":
+            return
+        begin = max(canvas.start, len(self.request.prompt))
+        written = self.written(begin)
+        if not self.guess.goes_on(written):
+            return
+        expected = self.guess.after(written, canvas.end - begin)
+        if is_seeded(self.request, self.spec):
+            expected[0] = NO_GUESS
+        if self.spec.corruption == "uniform":
+            tokens = self.sequence.tokens[begin : canvas.end]
+            self.sequence.tokens[begin : canvas.end] = torch.where(expected == NO_GUESS, tokens, expected)
+        else:
+            never = torch.tensor((NO_GUESS, *self.spec.suppressed_token_ids))
+            known = ~torch.isin(expected, never)
+            self.sequence.accept(begin, known, expected)
+            canvas.seeded = int(known.sum())
 
     def blocks(self, fed: Pass, stream: int = 0) -> list[BlockRows]:
         """The rows of ``fed``. The second stream, of guidance, sees masks in place of the prompt."""

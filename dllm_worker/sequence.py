@@ -43,6 +43,12 @@ class Sequence:
         self.tokens[span] = torch.where(accepted, proposal, self.tokens[span])
         self.masked[span] &= ~accepted
 
+    def mask(self, start: int, masked: Tensor, fill: int) -> None:
+        """Mask the ``masked`` positions from ``start`` on again; they hold ``fill``."""
+        span = slice(start, start + masked.shape[0])
+        self.tokens[span] = self.tokens[span].masked_fill(masked, fill)
+        self.masked[span] |= masked
+
     def extend(self, tokens: Tensor, masked: Tensor) -> None:
         """Add positions at the end."""
         self.tokens = torch.cat((self.tokens, tokens))

@@ -14,6 +14,10 @@ class TextError(ValueError):
     """The checkpoint's tokenizer cannot do what was asked of it."""
 
 
+class TemplateError(TextError):
+    """The checkpoint's chat template cannot write the conversation."""
+
+
 class Text:
     """Encodes and decodes; special tokens are never read from, nor written into, a user's text."""
 
@@ -50,11 +54,15 @@ class Text:
         if self._tokenizer.chat_template is None:
             raise TextError("this model has no chat template")
         for token in self._tokenizer.all_special_tokens:
-            if any(token in message["content"] for message in messages):
+            if any(token in value for message in messages for value in message.values()):
                 raise TextError(f"a message contains the special token {token}")
-        ids = self._tokenizer.apply_chat_template(
-            [dict(message) for message in messages], add_generation_prompt=True, tokenize=True, return_dict=False
-        )
+        try:
+            ids = self._tokenizer.apply_chat_template(
+                [dict(message) for message in messages], add_generation_prompt=True, tokenize=True, return_dict=False
+            )
+        except Exception as error:
+            # A template is the checkpoint's own program: what it raises, on purpose or not, is about the conversation.
+            raise TemplateError(f"the model's chat template cannot write this conversation: {error}") from error
         return [int(token) for token in ids]
 
     def token_text(self, token: int) -> str:

@@ -7,7 +7,16 @@ from typing import get_args
 
 from dllm_worker import ranges
 from dllm_worker.canvas import attention_of, first_start, last_start, total_length
-from dllm_worker.capabilities import ALGORITHMS, SCHEDULES, WHOLE_ANSWER, CapabilityError, caches, capabilities, refusal
+from dllm_worker.capabilities import (
+    ALGORITHMS,
+    PREDICTION,
+    SCHEDULES,
+    WHOLE_ANSWER,
+    CapabilityError,
+    caches,
+    capabilities,
+    refusal,
+)
 from dllm_worker.request import EndOfSequence, Request, RequestError, SamplingParameters
 from dllm_worker.spec import ModelSpec
 
@@ -24,6 +33,8 @@ def validate(request: Request, spec: ModelSpec) -> None:
     _validate_attention(request, spec)
     _validate_cache(request, spec)
     _validate_tokens(request, spec)
+    _validate_range("logprobs", request.logprobs, ranges.LOGPROBS)
+    _validate_prediction(request, spec)
     if request.template is None and request.max_tokens < 1:
         raise RequestError(f"max_tokens is {request.max_tokens}; it must be at least 1", "max_tokens")
     if request.template is not None and None not in request.template:
@@ -53,6 +64,21 @@ def _validate_algorithm(request: Request, spec: ModelSpec) -> None:
         raise CapabilityError("guidance hides the prompt behind masks, which this model does not know", "guidance")
     if sampling.guidance and sampling.algorithm == "linear_speculation":
         raise CapabilityError("linear_speculation checks its draft without guidance", "guidance")
+
+
+def _validate_prediction(request: Request, spec: ModelSpec) -> None:
+    if not request.prediction:
+        return
+    if request.template is not None:
+        raise CapabilityError("a template is filled without a prediction", "prediction")
+    if request.sampling.algorithm not in PREDICTION:
+        able = ", ".join(capabilities(spec).prediction)
+        raise CapabilityError(f"{request.sampling.algorithm} makes no use of a prediction; {able} do", "prediction")
+    if len(request.prediction) > spec.max_position:
+        raise RequestError(
+            f"the prediction has {len(request.prediction)} tokens; the model's context has {spec.max_position}",
+            "prediction",
+        )
 
 
 def _validate_attention(request: Request, spec: ModelSpec) -> None:
@@ -94,7 +120,8 @@ def _validate_canvas(request: Request, spec: ModelSpec) -> None:
 
 
 def _validate_tokens(request: Request, spec: ModelSpec) -> None:
-    for name, tokens in (("prompt", request.prompt), ("template", request.template or ())):
+    given = (("prompt", request.prompt), ("template", request.template or ()), ("prediction", request.prediction))
+    for name, tokens in given:
         outside = next((token for token in tokens if token is not None and not 0 <= token < spec.vocab_size), None)
         if outside is not None:
             raise RequestError(f"token id {outside} is outside the vocabulary of {spec.vocab_size}", name)

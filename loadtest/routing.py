@@ -23,7 +23,7 @@ from cluster.simulator.__main__ import CHECKPOINT, DEVICE, LIMITS
 from cluster.simulator.outcome import Outcome, outcome
 from cluster.simulator.run import Scenario, simulate
 from cluster.simulator.workload import Arrival, Load, draw
-from deployments.config import RayConfig, Router
+from deployments.config import ClusterConfig, Router
 from dllm_worker.models.checkpoint import describe, resolve_checkpoint
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--utilization", type=float, default=Load().utilization)
     options = parser.parse_args()
-    prepare_environment(RayConfig())
+    prepare_environment(ClusterConfig())
     # What is measured is to wait for nobody: Ray starts its replicas with a niceness of 15.
     os.environ.update({"RAY_worker_niceness": "0"})
     scenario = Scenario(options.replicas, device=DEVICE, limits=LIMITS)

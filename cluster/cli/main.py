@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cluster.cli import config, down, generate, status, up
+from cluster.cli import chat, config, down, generate, keys, limits, queue, status, tenants, up, usage
 
 app = typer.Typer(name="dllm", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command()(up.up)
@@ -12,6 +12,12 @@ app.command()(status.status)
 app.command()(down.down)
 app.command()(generate.generate)
 app.command()(generate.infill)
+app.command()(chat.chat)
+app.command()(usage.usage)
+app.command()(queue.queue)
+app.add_typer(tenants.app, name="tenants")
+app.add_typer(keys.app, name="keys")
+app.add_typer(limits.app, name="limits")
 app.add_typer(config.app, name="config")
 
 

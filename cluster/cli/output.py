@@ -7,7 +7,8 @@ from typing import NoReturn
 
 import typer
 
-from deployments.config import ClusterConfig, ConfigError, load_config
+from deployments.config import ClusterConfig, load_config
+from deployments.document import ConfigError
 
 
 def fail(message: str) -> NoReturn:

@@ -7,11 +7,11 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from contextvars import Context
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from deployments.errors import InternalError, ReplicaLost, RequestCancelled, ServingError
+from deployments.errors import InternalError, ReplicaLost, RequestCancelled, ServingError, TakenOver
 from deployments.execution.entries import Cancelled, Committed, Completed, End, Failed, encode_entry
 from deployments.execution.failover import Failover
 from deployments.execution.journal import Clock, Ending, Journal
@@ -20,13 +20,14 @@ from deployments.gateway.canvas import CanvasFrame
 from deployments.gateway.usage import usage_json
 from deployments.gateway.writer import Delta
 from deployments.run import Progress, Run
-from dllm_worker.request import Commit, Event
+from dllm_worker.request import Commit, Event, Usage
 
 if TYPE_CHECKING:
     from deployments.gateway.model import Model
     from deployments.gateway.plan import Plan
     from deployments.state.record import RequestRecord
     from deployments.state.store import RequestKey
+    from deployments.tenancy.account import Account
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class Past:
 
 
 class Execution:
-    """Runs a request again and again until it ends, and tells those who follow it.
+    """Runs a request, when its turn has come, again and again until it ends, and tells those who follow it.
 
     Committed text comes once and in order, however often the request changes its replica: a checkpoint is never
     behind the commits that came with it, and what a run repeats all the same is dropped.
@@ -65,6 +66,7 @@ class Execution:
     def __init__(
         self,
         work: Work,
+        account: Account,
         journal: Journal,
         failover: Failover,
         clock: Clock,
@@ -73,7 +75,8 @@ class Execution:
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         past = past or Past()
-        self._work, self._journal, self._failover = work, journal, failover
+        self._work, self.account = work, account
+        self._journal, self._failover = journal, failover
         self._clock, self._sleep = clock, sleep
         self._assembler = Assembler(work.plan, work.model.text, work.model.description.spec)
         self._outputs: list[Output] = []
@@ -83,6 +86,7 @@ class Execution:
         self._verdict: ServingError | None = None
         self._admitted = bool(past.entries)
         self._is_closed = False
+        self._spent = Usage()
         self._replica = ""
         for entry in past.entries:
             self._assembler.push([Commit(self.key.id, 0, 0, entry.start, entry.tokens)])
@@ -150,6 +154,7 @@ class Execution:
 
     async def _execute(self) -> None:
         try:
+            await self.account.turn()
             while not self._assembler.done:
                 try:
                     await self._attempt()
@@ -218,14 +223,18 @@ class Execution:
         done = outputs[-1] if outputs and isinstance(outputs[-1], Done) else None
         if isinstance(fresh, Commit):
             self._committed += fresh.tokens
+            self._spent = fresh.usage
             entry = Committed(fresh.start, fresh.tokens, deltas)
             self._journal.enter(encode_entry(entry), checkpoint)
             deltas = ()
-        if done is not None:
-            await self._close(Completed(done, deltas), Ending("completed", done.reason, usage_json(done)))
+        ending = None if done is None else Ending("completed", done.reason, usage_json(done))
+        if done is not None and ending is not None:
+            await self._close(Completed(done, deltas), ending)
         self._outputs += (output for output in outputs if not isinstance(output, CanvasFrame))
         if outputs:
             self._publish(outputs)
+        if ending is not None:
+            await self._pay(ending)
 
     def _unseen(self, commit: Commit) -> Commit | None:
         """The part of ``commit`` that has not been told, or ``None``."""
@@ -239,16 +248,33 @@ class Execution:
 
     async def _fail(self, failure: ServingError) -> None:
         if isinstance(failure, RequestCancelled):
-            await self._close(Cancelled(), Ending("cancelled"))
+            ending = Ending("cancelled", usage=self._so_far())
+            await self._close(Cancelled(), ending)
         else:
-            await self._close(Failed.of(failure), Ending("failed", error_code=failure.code))
+            ending = Ending("failed", error_code=failure.code)
+            await self._close(Failed.of(failure), ending)
         self._error = failure
         self._publish(failure)
+        if not self._journal.is_fenced:
+            await self._pay(ending)
+
+    def _so_far(self) -> dict[str, Any] | None:
+        """What a request has used that ends here: the work up to its last commit, or nothing."""
+        if not self._committed:
+            return None
+        prompt, committed = len(self._work.plan.request.prompt), len(self._committed)
+        return usage_json(Done("stop", prompt, committed, self._spent))
+
+    async def _pay(self, ending: Ending) -> None:
+        await self.account.close(replace(self._work.record, updated_at=self._clock(), **asdict(ending)))
 
     async def _close(self, entry: End, ending: Ending) -> None:
+        """Write the end. Raises :class:`TakenOver` when that is for another gateway to tell, and to bill."""
         self._is_closed = True
         self._journal.enter(encode_entry(entry))
         await self._journal.close(ending)
+        if self._journal.is_fenced and ending.status == "completed":
+            raise TakenOver
 
     def _publish(self, told: Told) -> None:
         for reader in self._readers:

@@ -26,11 +26,13 @@ from deployments.execution.journal import Clock, Journal
 from deployments.execution.plans import decode_plan, encode_plan
 from deployments.execution.settings import ExecutionSettings
 from deployments.gateway.assembler import Done, Output
+from deployments.gateway.shared import queue_name
 from deployments.gateway.writer import Delta
 from deployments.state.store import Change, RequestKey, RequestStore, StateError, Unfinished
 
 if TYPE_CHECKING:
     from deployments.gateway.model import Model
+    from deployments.tenancy.account import Account, Accounts
 
 logger = logging.getLogger(__name__)
 
@@ -48,21 +50,25 @@ class Executions:
         self,
         store: RequestStore,
         models: Mapping[str, Model],
+        accounts: Accounts,
         clock: Clock,
         owner: str,
         settings: ExecutionSettings | None = None,
     ) -> None:
-        self._store, self._models, self._clock, self._owner = store, models, clock, owner
+        self._store, self._models, self._accounts = store, models, accounts
+        self._clock, self._owner = clock, owner
         self._settings = settings or ExecutionSettings()
         self._running: dict[RequestKey, Execution] = {}
 
-    async def start(self, work: Work) -> Execution:
-        """Accept a request. Raises :class:`Unavailable` for a durable one that cannot be stored."""
+    async def start(self, work: Work, account: Account) -> Execution:
+        """Accept a request, for which ``account`` has reserved. Raises :class:`Unavailable` for a durable one that
+        cannot be stored.
+        """
         work = replace(work, record=replace(work.record, owner=self._owner))
         plan = encode_plan(work.plan) if work.record.durable else None
         journal = Journal(self._store, work.record, plan, self._clock, self._settings)
         await journal.open()
-        return self._run(work, journal, Past())
+        return self._run(work, account, journal, Past())
 
     async def follow(self, key: RequestKey) -> AsyncGenerator[tuple[Output, ...]]:
         """The outputs of a request, from the first to the last, wherever it runs or ran; first ``()``, or all that
@@ -96,16 +102,29 @@ class Executions:
         return True
 
     async def renew_leases(self) -> None:
-        """Prolong the lease of every request that runs here."""
+        """Prolong the lease of every request that runs here, and of what is reserved for it."""
         for execution in self._running.values():
             execution.renew()
+        await self._accounts.renew([execution.account for execution in self._running.values()])
 
     async def take_over(self) -> None:
-        """Go on with durable requests whose gateway is gone, and close the records of the others."""
+        """Go on with durable requests whose gateway is gone, close the records of the others, and the accounts of
+        those whose gateway was gone before it could.
+        """
         for key in await self._store.expired(self._clock(), TAKEOVERS_AT_ONCE):
             unfinished = None if key in self._running else await self._acquire(key)
             if unfinished is not None:
                 await self._adopt(unfinished)
+            elif key not in self._running:
+                await self.settle(key)
+
+    async def settle(self, key: RequestKey) -> None:
+        """Close the account of a request that has ended, if nobody has done so."""
+        record = await self._store.get(key)
+        if record is None:
+            await self._store.settled(key)
+        elif record.has_ended:
+            await self._accounts.close(record)
 
     async def obey(self, wait_seconds: float) -> None:
         """Cancel what other gateways were asked to cancel, waiting for the first such message."""
@@ -116,8 +135,9 @@ class Executions:
                 await execution.cancel()
 
     async def serve(self) -> None:
-        """Renew, take over and obey until cancelled. A store that fails is asked again."""
+        """Renew, take over, obey and bill until cancelled. A store that fails is asked again."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._accounts.serve())
             group.create_task(self._repeat(self.renew_leases, self._settings.lease_seconds / RENEWALS_PER_LEASE))
             group.create_task(self._repeat(self.take_over, self._settings.takeover_seconds))
             group.create_task(self._repeat(lambda: self.obey(FOLLOW_SECONDS), 0.0))
@@ -132,9 +152,9 @@ class Executions:
         if held:
             raise InternalError(f"ended requests are held: {', '.join(held)}")
 
-    def _run(self, work: Work, journal: Journal, past: Past) -> Execution:
+    def _run(self, work: Work, account: Account, journal: Journal, past: Past) -> Execution:
         failover = Failover(self._settings.patience_seconds)
-        execution = Execution(work, journal, failover, self._clock, past=past)
+        execution = Execution(work, account, journal, failover, self._clock, past=past)
         self._running[execution.key] = execution
         execution.on_end(lambda: self._running.pop(execution.key, None))
         return execution
@@ -151,6 +171,7 @@ class Executions:
         try:
             entries = [decode_entry(data) for data in unfinished.entries]
             work = Work(replace(record, owner=self._owner), model, decode_plan(unfinished.plan))
+            queue = queue_name(model.id, model.pool.canvas_class(work.plan.request))
         except ValueError:
             logger.exception("request %s was left by a gateway of another version", record.id)
             await self._bury(unfinished, GatewayLost())
@@ -159,7 +180,7 @@ class Executions:
         past = Past(tuple(entry for entry in entries if isinstance(entry, Committed)), unfinished.checkpoint)
         journal = Journal(self._store, work.record, unfinished.plan, self._clock, self._settings, unfinished.entries)
         journal.keep()
-        self._run(work, journal, past)
+        self._run(work, self._accounts.resumed(record, queue), journal, past)
 
     async def _bury(self, unfinished: Unfinished, error: ServingError) -> None:
         """Close the record of a request that nobody runs."""
@@ -172,6 +193,7 @@ class Executions:
             error_code=None if cancelled else error.code,
         )
         await self._store.write(record.key, record.epoch, change)
+        await self.settle(record.key)
 
     async def _tell(
         self, key: RequestKey, live: AsyncGenerator[tuple[Output, ...]]
@@ -237,7 +259,7 @@ def _behind(characters: int, outputs: tuple[Output, ...]) -> Iterator[Output]:
         if not isinstance(output, Delta):
             yield output
         elif len(output.text) > characters:
-            yield Delta(output.text[characters:], output.hole)
+            yield replace(output, text=output.text[characters:])
             characters = 0
         else:
             characters -= len(output.text)

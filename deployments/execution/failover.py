@@ -8,7 +8,6 @@ from deployments.errors import (
     Draining,
     NoReplica,
     Overloaded,
-    QueueFull,
     ReplicaLost,
     ReplicaSilent,
     ReplicasLost,
@@ -54,7 +53,7 @@ class Failover:
         """
         if isinstance(error, ReplicaLost):
             return self._after_loss(error, blamed=not isinstance(error, ReplicaSilent))
-        if isinstance(error, Draining) or (admitted and isinstance(error, NoReplica | Overloaded | QueueFull)):
+        if isinstance(error, Draining) or (admitted and isinstance(error, NoReplica | Overloaded)):
             return self._after_refusal(error, now)
         raise error
 

@@ -65,6 +65,7 @@ class Journal:
         self._changed, self._settled = asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.degraded = False
+        self.is_fenced = False
         self.on_lost: Callable[[ServingError], None] = lambda error: None
 
     async def open(self) -> None:
@@ -165,6 +166,7 @@ class Journal:
         except (Fenced, Ended):
             self._settled.set()
             if self._record.durable:
+                self.is_fenced = True
                 self.on_lost(TakenOver())
             return True
         except Missing:
@@ -226,10 +228,10 @@ class Journal:
         self._changed.set()
 
     def _failed(self, change: Change, error: Exception) -> bool:
-        """A durable request is worth another try, though not for ever."""
+        """A durable request is worth another try, and so is the end of any, by which it is billed; not for ever."""
         logger.warning("the record of request %s was not written: %r", self._record.id, error)
         self.degraded = True
-        if self._record.durable and self._clock() < self._give_up:
+        if (self._record.durable or self._ending is not None) and self._clock() < self._give_up:
             self._news = self._news or change
             return False
         if self._ending is not None:

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
 from deployments.execution.execution import Work
+from deployments.gateway.pieces import Hole
+from deployments.gateway.shared import queue_name
 from deployments.state.record import RequestRecord
+from deployments.tenancy.account import Terms
+from deployments.tenancy.ledger.records import TENANCY, work_units
+from dllm_worker.bound import most_work
 
 if TYPE_CHECKING:
-    from deployments.gateway.context import Caller
+    from deployments.gateway.arrival import Arrival
+    from deployments.gateway.bands import ServiceTier
     from deployments.gateway.model import Model
     from deployments.gateway.plan import Plan
+    from deployments.tenancy.tenant import Access, Band
 
 MAX_IGNORED_NAMES = 32
+PRIORITIES: Mapping[Band, int] = {"interactive": 1, "default": 0, "flex": -1}
+"""Of requests that have had their turn, which a replica takes first."""
 
 
 class Body(Protocol):
@@ -31,14 +41,40 @@ class Body(Protocol):
     def safety_identifier(self) -> str | None: ...
     @property
     def prompt_cache_key(self) -> str | None: ...
+    @property
+    def service_tier(self) -> ServiceTier | None: ...
     def ignored(self) -> Iterator[str]:
         """The names of the fields that were sent and are not known."""
 
 
+def terms_of_answer(access: Access, band: Band, model: Model, plan: Plan) -> Terms:
+    """The terms of the first answer to a request: where it waits, what it can cost at most, and who pays."""
+    holes = sum(piece.length for piece in plan.pieces if isinstance(piece, Hole))
+    return Terms(
+        reservation=plan.request.id,
+        queue=queue_name(model.id, model.pool.canvas_class(plan.request)),
+        key=access.key.id,
+        band=band,
+        weight=access.tenant.weight,
+        work_weight=model.work_weight,
+        work=work_units(most_work(plan.request, model.description.spec), model.work_weight),
+        tokens=len(plan.request.prompt) + holes,
+        cap=access.tenant.limits.queued,
+    )
+
+
 def accepted(
-    asking: Caller, body: Body, model: Model, plan: Plan, endpoint: str, created: int, told: Mapping[str, Any]
+    arrival: Arrival,
+    body: Body,
+    model: Model,
+    plan: Plan,
+    endpoint: str,
+    created: int,
+    told: Mapping[str, Any],
+    terms: Terms,
 ) -> Work:
     """The work of a plan whose answer ``endpoint`` tells. ``told`` are the parameters of that, for the record."""
+    tenant = arrival.tenant.name
     labels = {
         "user": body.user,
         "safety_identifier": body.safety_identifier,
@@ -46,22 +82,24 @@ def accepted(
     }
     parameters = plan.as_json() | {
         "stream": bool(body.stream),
-        "request_id": asking.request_id,
+        "request_id": arrival.request_id,
         "revision": model.description.revision,
         "metadata": dict(body.metadata or {}),
-        **{name: _hashed(asking.tenant, value) for name, value in labels.items() if value is not None},
+        **{name: _hashed(tenant, value) for name, value in labels.items() if value is not None},
         **told,
+        TENANCY: terms.as_json(),
     }
     record = RequestRecord(
         id=plan.request.id,
-        tenant=asking.tenant,
+        tenant=tenant,
         model=model.id,
         endpoint=endpoint,
         parameters=parameters,
         created_at=float(created),
         updated_at=float(created),
     )
-    return Work(record, model, plan)
+    priority = PRIORITIES[terms.band]
+    return Work(record, model, replace(plan, request=replace(plan.request, priority=priority)))
 
 
 def headers_of(body: Body, work: Work) -> dict[str, str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -16,66 +17,108 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from deployments.execution.executions import Executions
-from deployments.gateway.auth import Authentication, KeyRing
+from deployments.gateway.auth import Authentication
 from deployments.gateway.body import BodyGate
 from deployments.gateway.context import Gateway
+from deployments.gateway.documentation import refusals
 from deployments.gateway.edge import Edge
-from deployments.gateway.endpoints import generations, health, models, requests, responses
+from deployments.gateway.endpoints import generations, health, models, requests, responses, usage
 from deployments.gateway.ids import Clock, Entropy, ulid
 from deployments.gateway.model import Model
-from deployments.gateway.schema import ErrorBody
 from deployments.gateway.settings import GatewaySettings
+from deployments.tenancy.account import Accounts
+from deployments.tenancy.ledger.biller import Biller
 
 if TYPE_CHECKING:
-    from deployments.state.store import RequestStore
+    from deployments.gateway.shared import Shared
+    from deployments.telemetry.metrics import Metrics
+    from deployments.tenancy.verification import Verifier
 
-DOCUMENTED_ERRORS = {"4XX": "The request is refused; retry only what says so.", "5XX": "The service failed; retry."}
+logger = logging.getLogger(__name__)
+
+Service = Callable[[], Awaitable[None]]
+"""Something that goes on beside the answers, until it is cancelled."""
+
+AGAIN_SECONDS = 1.0
+
+
+def new_owner(clock: Clock = time.time, entropy: Entropy = os.urandom) -> str:
+    """A name for a gateway among the others."""
+    return f"gateway-{ulid(clock(), entropy)}"
+
+
+def create_gateway(
+    models_by_id: Mapping[str, Model],
+    shared: Shared,
+    metrics: Metrics,
+    settings: GatewaySettings | None = None,
+    *,
+    owner: str | None = None,
+    clock: Clock = time.time,
+    entropy: Entropy = os.urandom,
+) -> Gateway:
+    """The gateway ``owner`` over ``models_by_id`` and what it has in common with the others."""
+    settings = settings or GatewaySettings()
+    biller = Biller(shared.ledger, shared.store.settled, metrics)
+    accounts = Accounts(shared.limiter, shared.queues, biller)
+    owner = owner or new_owner(clock, entropy)
+    executions = Executions(shared.store, models_by_id, accounts, clock, owner, settings.execution)
+    return Gateway(models_by_id, shared, accounts, executions, settings, clock, entropy, started=clock())
 
 
 def create_app(
-    models_by_id: Mapping[str, Model],
-    store: RequestStore,
-    keys: Mapping[str, str],
-    settings: GatewaySettings | None = None,
-    *,
-    clock: Clock = time.time,
-    entropy: Entropy = os.urandom,
+    gateway: Gateway, verifier: Verifier, services: Sequence[Service] = (), checks: Sequence[Service] = ()
 ) -> FastAPI:
-    """The gateway over ``models_by_id``; ``keys`` maps an API key to its tenant. Other origins get no CORS headers.
+    """The REST application of ``gateway`` for those whom ``verifier`` knows. Other origins get no CORS headers.
 
-    Tracing belongs to Ray Serve: FastAPI's own spans would come between those of the proxy and the replica.
+    It does not start when one of the ``checks`` raises. While it serves, so do the executions, the verifier and the
+    ``services``. Tracing belongs to Ray Serve: FastAPI's
+    own spans would come between those of the proxy and the replica.
     """
-    settings = settings or GatewaySettings()
-    executions = Executions(store, models_by_id, clock, f"gateway-{ulid(clock(), entropy)}", settings.execution)
-    gateway = Gateway(models_by_id, store, executions, settings, clock, entropy, started=clock())
+    settings = gateway.settings
     app = FastAPI(
-        lifespan=lambda app: _serving(executions),
+        lifespan=lambda app: _serving(gateway, (gateway.executions.serve, verifier.serve, *services), checks),
         title="dLLM cluster",
         version=settings.version,
         telemetry={"tracing": False, "metrics": False, "logs": False},
-        responses={family: {"model": ErrorBody, "description": text} for family, text in DOCUMENTED_ERRORS.items()},
+        responses=refusals(),
         exception_handlers={RequestValidationError: _leave_to_edge, HTTPException: _leave_to_edge},
     )
     documented_key = Depends(HTTPBearer(auto_error=False))
-    for group in (models, generations, responses, requests):
+    for group in (models, generations, responses, requests, usage):
         app.include_router(group.routes(gateway), dependencies=[documented_key])
     app.include_router(health.routes(gateway))
     app.add_middleware(BodyGate, max_bytes=settings.max_body_bytes, timeout_seconds=settings.body_timeout_seconds)
-    app.add_middleware(Authentication, keys=KeyRing(keys))
-    app.add_middleware(Edge, clock=clock, entropy=entropy)
+    app.add_middleware(Authentication, verifier=verifier)
+    app.add_middleware(Edge, clock=gateway.clock, entropy=gateway.entropy)
     return app
 
 
 @asynccontextmanager
-async def _serving(executions: Executions) -> AsyncIterator[None]:
-    """Look after the requests of this gateway, and of those that are gone, until it stops."""
-    service = asyncio.create_task(executions.serve(), name="executions")
+async def _serving(gateway: Gateway, services: Sequence[Service], checks: Sequence[Service]) -> AsyncIterator[None]:
+    """Look after the requests of this gateway, and after what else goes on, until it stops."""
+    for check in checks:
+        await check()
+    tasks = [asyncio.create_task(_repeat(service)) for service in services]
     try:
         yield
     finally:
-        service.cancel()
-        await asyncio.gather(service, return_exceptions=True)
-        await executions.close()
+        await gateway.executions.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await gateway.accounts.end()
+
+
+async def _repeat(service: Service) -> None:
+    """A service that fails is begun again: the others, and the answers, do not end with it."""
+    while True:
+        try:
+            await service()
+            return
+        except Exception:
+            logger.exception("a service of the gateway failed and begins again")
+            await asyncio.sleep(AGAIN_SECONDS)
 
 
 async def _leave_to_edge(request: Request, error: Exception) -> Response:

@@ -25,7 +25,8 @@ EndReason = Literal["stop", "length", "deadline"]
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The end of the answer. ``work`` is the engine's account; after a stop string it may count tokens beyond it.
+    """The end of the ``choice``-th answer. ``work`` is the engine's account; after a stop string it may count tokens
+    beyond it.
 
     An answer whose ``reason`` is ``deadline`` has the best that there was of its last canvas.
     """
@@ -34,6 +35,7 @@ class Done:
     prompt_tokens: int
     completion_tokens: int
     work: Usage
+    choice: int = 0
 
 
 Output = Delta | CanvasFrame | Done
@@ -62,7 +64,7 @@ class Assembler:
                 if frame is not None:
                     yield frame
             case Commit():
-                yield from self._emit(self._writer.write(event.tokens))
+                yield from self._emit(self._writer.write(event.tokens, event.logprobs))
                 if self._writer.stopped:
                     yield self._end("stop", self._writer.written, event.usage)
             case Finish():

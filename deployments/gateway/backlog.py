@@ -21,7 +21,7 @@ from deployments.gateway.sse import KEEP_ALIVE
 
 END_OF_FRAME = b"\n\n"
 DATA = b"data: "
-BLOCK = re.compile(rb'"diffusion":\{"seq":\d+,"block":(\d+),')
+BLOCK = re.compile(rb'(?:"index":(\d+),.*)?"diffusion":\{"seq":\d+,"block":(\d+),')
 
 
 class Backlog:
@@ -68,11 +68,11 @@ class Backlog:
 
 
 def canvas_block(frame: bytes) -> bytes | None:
-    """The number of the canvas that ``frame`` shows; ``None`` for any other frame."""
+    """The number of the canvas that ``frame`` shows, behind that of its choice; ``None`` for any other frame."""
     if frame.startswith(b"id:"):
         return None
     found = BLOCK.search(frame)
-    return found and found[1]
+    return found and b"%b.%b" % (found[1] or b"0", found[2])
 
 
 def merge(earlier: bytes, later: bytes) -> bytes:

@@ -9,6 +9,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.errors import ClientClosedRequest, RequestTimeout, RequestTooLarge, UnsupportedMediaType
 
+BODIED = ("POST", "PUT")
+
 
 class BodyGate:
     """Takes JSON of at most ``max_bytes``, declared or not, that arrives within ``timeout_seconds``."""
@@ -17,7 +19,7 @@ class BodyGate:
         self._app, self._max_bytes, self._timeout = app, max_bytes, timeout_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST":
+        if scope["type"] != "http" or scope["method"] not in BODIED:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)

@@ -27,7 +27,9 @@ MASKED = "\N{LIGHT SHADE}"
 
 @dataclass(frozen=True, slots=True)
 class CanvasFrame:
-    """One view of a canvas; either ``text`` or ``edits`` is set. Without a bound of its steps ``max_steps`` is null."""
+    """One view of a canvas of the ``choice``-th answer; either ``text`` or ``edits`` is set. Without a bound of its
+    steps ``max_steps`` is null.
+    """
 
     block: int
     step: int
@@ -38,6 +40,7 @@ class CanvasFrame:
     committed_chars: int
     edits: tuple[tuple[int, str | None], ...] | None = None
     text: str | None = None
+    choice: int = 0
 
     def as_json(self, sequence: int) -> dict[str, Any]:
         """The ``diffusion`` object of a chunk."""

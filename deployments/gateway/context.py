@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 
 from deployments.execution.executions import Executions
-from deployments.gateway.auth import KeyHolder
+from deployments.gateway.arrival import Arrival
+from deployments.gateway.auth import access_of
 from deployments.gateway.ids import Clock, Entropy, ulid
 from deployments.gateway.model import Model
 from deployments.gateway.settings import GatewaySettings
+from deployments.gateway.shared import Shared
+from deployments.tenancy.account import Accounts
 
 if TYPE_CHECKING:
     from deployments.state.store import RequestStore
+    from deployments.tenancy.ledger.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +27,23 @@ class Gateway:
     """The parts that the application is wired from. ``started`` is in Unix seconds."""
 
     models: Mapping[str, Model]
-    store: RequestStore
+    shared: Shared
+    accounts: Accounts
     executions: Executions
     settings: GatewaySettings
     clock: Clock
     entropy: Entropy
     started: float
+
+    @property
+    def store(self) -> RequestStore:
+        """Where the requests are kept."""
+        return self.shared.store
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where their costs are kept."""
+        return self.shared.ledger
 
     def new_id(self, prefix: str) -> str:
         """An id that nobody else has."""
@@ -39,16 +54,9 @@ class Gateway:
         return int.from_bytes(self.entropy(8), "big") >> 1
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks, whose cached prefixes may be used, and under which request id."""
-
-    tenant: str
-    cache_salt: str
-    request_id: str
-
-
-def caller(request: Request) -> Caller:
-    """The caller as the layers around the endpoints established it."""
-    holder: KeyHolder = request.state.holder
-    return Caller(holder.tenant, holder.cache_salt, request.state.request_id)
+async def arrival_of(request: Request) -> Arrival:
+    """A request over HTTP, as the layers around the endpoints established it. Headers of one name are one, joined."""
+    names = dict.fromkeys(name.lower() for name in request.headers)
+    headers = {name: ", ".join(request.headers.getlist(name)) for name in names}
+    operation = f"{request.method} {request.url.path}"
+    return Arrival(access_of(request), request.state.request_id, operation, headers, await request.body())

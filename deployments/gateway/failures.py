@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -15,12 +16,16 @@ from deployments.errors import (
     MethodNotAllowed,
     NotFound,
     ServingError,
+    UnknownParameter,
     UnsupportedParameter,
 )
 from deployments.gateway.ascii_json import ascii_json
-from deployments.gateway.schema import UNSUPPORTED
+from deployments.gateway.fields import UNSUPPORTED
+from deployments.gateway.limit_headers import headers_of_refusal
 
 logger = logging.getLogger(__name__)
+
+FAULTS: Mapping[str, type[InvalidRequest]] = {UNSUPPORTED: UnsupportedParameter, "extra_forbidden": UnknownParameter}
 
 
 def told(error: Exception, request_id: str) -> ServingError:
@@ -39,6 +44,7 @@ def error_response(error: Exception, request_id: str, jitter: float) -> Response
     """The error as a whole answer. What the framework says beside its refusal, as ``Allow``, is kept."""
     failure = told(error, request_id)
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    headers |= headers_of_refusal(failure)
     body = ascii_json(failure.envelope(request_id))
     return Response(body, failure.status, headers | failure.headers(jitter), media_type="application/json")
 
@@ -56,7 +62,7 @@ def _refused_field(fault: dict[str, Any]) -> InvalidRequest:
     if fault["type"] == "json_invalid":
         return InvalidRequest(f"The body is not valid JSON: {fault['ctx']['error']}.")
     parameter = field_path(fault["loc"][1:])
-    kind = UnsupportedParameter if fault["type"] == UNSUPPORTED else InvalidRequest
+    kind = FAULTS.get(fault["type"], InvalidRequest)
     return kind(f"{parameter or 'body'}: {fault['msg']}", parameter=parameter or None)
 
 

@@ -12,18 +12,22 @@ from dllm_worker.capabilities import capabilities
 
 if TYPE_CHECKING:
     from deployments.pools.pool import Pool
+    from deployments.tenancy.tenant import Access
     from dllm_worker.models.checkpoint import ModelDescription
     from dllm_worker.text import Text
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """The facts of a checkpoint, its tokenizer, and the replicas that run it."""
+    """The facts of a checkpoint, its tokenizer, and the replicas that run it. A position-forward of it counts as
+    ``work_weight`` work units.
+    """
 
     id: str
     description: ModelDescription
     text: Text
     pool: Pool
+    work_weight: float = 1.0
 
     def as_json(self, created: int) -> dict[str, Any]:
         """The model object of the API; ``dllm`` holds the capabilities that requests are checked against."""
@@ -44,13 +48,17 @@ class Model:
             "efforts": efforts_json(self.description),
             "infill": able.infill,
             "guidance": able.guidance,
+            "prediction": list(able.prediction),
+            "work_weight": self.work_weight,
         }
         return {"id": self.id, "object": "model", "created": created, "owned_by": "dllm", "dllm": stated}
 
 
-def find_model(models: Mapping[str, Model], model_id: str) -> Model:
-    """The model of that id. Raises :class:`ModelNotFound`."""
+def find_model(models: Mapping[str, Model], model_id: str, access: Access) -> Model:
+    """The model of that id. Raises :class:`ModelNotFound`, with the same words when there is none and when ``access``
+    does not open it.
+    """
     model = models.get(model_id)
-    if model is None:
+    if model is None or not access.may_use(model_id):
         raise ModelNotFound(f"The model {model_id!r} does not exist, or you have no access to it.", parameter="model")
     return model

@@ -14,57 +14,65 @@ from typing import Any, ClassVar
 
 from deployments.gateway.assembler import Done
 from deployments.gateway.canvas import CanvasFrame
-from deployments.gateway.usage import usage_json
-from deployments.gateway.writer import Delta
+from deployments.gateway.choices import Choice
+from deployments.gateway.logprobs import chances_of, chat_logprobs, completion_logprobs
+from deployments.gateway.usage import total, usage_json
+from deployments.gateway.writer import Delta, TokenChance
 
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect(ABC):
-    """What all chunks of one answer share, and the words of one endpoint. ``created`` is in Unix seconds."""
+    """What all chunks of one answer share, and the words of one endpoint. ``created`` is in Unix seconds;
+    ``service_tier`` is that of the band that was used.
+    """
 
     id: str
     created: int
     model: str
     revision: str
+    service_tier: str
 
     answer_object: ClassVar[str]
     chunk_object: ClassVar[str]
 
     @abstractmethod
-    def content(self, delta: Delta | None = None, *, finish_reason: str | None = None, opening: bool = False) -> Json:
+    def content(
+        self, choice: int = 0, delta: Delta | None = None, *, finish_reason: str | None = None, opening: bool = False
+    ) -> Json:
         """The part of a chunk that differs between endpoints."""
 
     @abstractmethod
-    def whole(self, deltas: Sequence[Delta], done: Done) -> Json:
+    def whole(self, choices: Sequence[Choice]) -> Json:
         """The unary answer."""
 
-    def opening(self) -> Json:
-        """The first chunk: a replica has admitted the request."""
-        return self._chunk(self.content(opening=True))
+    def opening(self, choice: int) -> Json:
+        """The first chunk of a choice: a replica has admitted the request."""
+        return self._chunk(self.content(choice, opening=True))
 
     def delta(self, delta: Delta) -> Json:
         """A chunk of final text."""
-        return self._chunk(self.content(delta))
+        return self._chunk(self.content(delta.choice, delta))
 
     def canvas(self, frame: CanvasFrame, sequence: int) -> Json:
         """A chunk without text which shows the canvas to those who asked."""
-        return {**self._chunk(self.content()), "diffusion": frame.as_json(sequence)}
+        return {**self._chunk(self.content(frame.choice)), "diffusion": frame.as_json(sequence)}
 
     def closing(self, done: Done) -> Json:
-        """The last chunk with content: why the answer ended."""
-        return {**self._chunk(self.content(finish_reason=finish_reason(done))), **cut_short(done)}
+        """The last chunk of a choice with content: why it ended."""
+        return {**self._chunk(self.content(done.choice, finish_reason=finish_reason(done))), **cut_short(done)}
 
-    def usage(self, done: Done) -> Json:
+    def usage(self, dones: Sequence[Done]) -> Json:
         """The chunk after the last one, for clients that asked for usage."""
-        return {**self._chunk({"choices": []}), "usage": usage_json(done)}
+        return {**self._chunk({"choices": []}), "usage": usage_json(total(dones))}
 
     def _chunk(self, content: Json) -> Json:
         return {**self._head(self.chunk_object), **content, "usage": None}
 
-    def _answer(self, content: Json, done: Done) -> Json:
-        return {**self._head(self.answer_object), **content, "usage": usage_json(done), **cut_short(done)}
+    def _answer(self, content: Json, choices: Sequence[Choice]) -> Json:
+        dones = [choice.done for choice in choices]
+        return {**self._head(self.answer_object), **content, "usage": usage_json(total(dones)), **cut_short(*dones)}
 
     def _head(self, kind: str) -> Json:
         return {
@@ -73,6 +81,7 @@ class Dialect(ABC):
             "created": self.created,
             "model": self.model,
             "system_fingerprint": self.revision,
+            "service_tier": self.service_tier,
         }
 
 
@@ -83,16 +92,26 @@ class ChatDialect(Dialect):
     answer_object = "chat.completion"
     chunk_object = "chat.completion.chunk"
 
-    def content(self, delta: Delta | None = None, *, finish_reason: str | None = None, opening: bool = False) -> Json:
+    def content(
+        self, choice: int = 0, delta: Delta | None = None, *, finish_reason: str | None = None, opening: bool = False
+    ) -> Json:
         message: Json = {"role": "assistant"} if opening else {}
+        chances: Sequence[TokenChance] = ()
         if delta is not None:
-            message["content"] = delta.text
-        return {"choices": [{"index": 0, "delta": message, "logprobs": None, "finish_reason": finish_reason}]}
+            message["content"], chances = delta.text, delta.chances
+        logprobs = chat_logprobs(chances)
+        return {"choices": [{"index": choice, "delta": message, "logprobs": logprobs, "finish_reason": finish_reason}]}
 
-    def whole(self, deltas: Sequence[Delta], done: Done) -> Json:
-        message = {"role": "assistant", "content": joined(deltas), "refusal": None}
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason(done)}
-        return self._answer({"choices": [choice]}, done)
+    def whole(self, choices: Sequence[Choice]) -> Json:
+        return self._answer({"choices": [self._choice(choice) for choice in choices]}, choices)
+
+    def _choice(self, choice: Choice) -> Json:
+        return {
+            "index": choice.index,
+            "message": {"role": "assistant", "content": joined(choice.deltas), "refusal": None},
+            "logprobs": chat_logprobs(chances_of(choice.deltas)),
+            "finish_reason": finish_reason(choice.done),
+        }
 
 
 class CompletionDialect(Dialect):
@@ -102,34 +121,43 @@ class CompletionDialect(Dialect):
     answer_object = "text_completion"
     chunk_object = "text_completion"
 
-    def content(self, delta: Delta | None = None, *, finish_reason: str | None = None, opening: bool = False) -> Json:
-        text = "" if delta is None else delta.text
-        return {"choices": [{"index": 0, "text": text, "logprobs": None, "finish_reason": finish_reason}]}
+    def content(
+        self, choice: int = 0, delta: Delta | None = None, *, finish_reason: str | None = None, opening: bool = False
+    ) -> Json:
+        return {"choices": [self._choice(choice, [] if delta is None else [delta], finish_reason)]}
 
-    def whole(self, deltas: Sequence[Delta], done: Done) -> Json:
-        choice = {"index": 0, "text": joined(deltas), "logprobs": None, "finish_reason": finish_reason(done)}
-        return self._answer({"choices": [choice]}, done)
+    def whole(self, choices: Sequence[Choice]) -> Json:
+        told = [self._choice(choice.index, choice.deltas, finish_reason(choice.done)) for choice in choices]
+        return self._answer({"choices": told}, choices)
+
+    def _choice(self, index: int, deltas: Sequence[Delta], finish_reason: str | None) -> Json:
+        logprobs = completion_logprobs(chances_of(deltas))
+        return {"index": index, "text": joined(deltas), "logprobs": logprobs, "finish_reason": finish_reason}
 
 
 @dataclass(frozen=True, slots=True)
 class InfillDialect(Dialect):
-    """``/v1/infill``; ``holes`` is the number of holes."""
+    """``/v1/infill``; ``holes`` is the number of holes. There is one choice."""
 
     holes: int
 
     answer_object = "infill"
     chunk_object = "infill.chunk"
 
-    def content(self, delta: Delta | None = None, *, finish_reason: str | None = None, opening: bool = False) -> Json:
+    def content(
+        self, choice: int = 0, delta: Delta | None = None, *, finish_reason: str | None = None, opening: bool = False
+    ) -> Json:
         text, hole = ("", None) if delta is None else (delta.text, delta.hole)
         return {"delta": text, "hole": hole, "finish_reason": finish_reason}
 
-    def usage(self, done: Done) -> Json:
-        return {**self._chunk(self.content()), "usage": usage_json(done)}
+    def usage(self, dones: Sequence[Done]) -> Json:
+        return {**self._chunk(self.content()), "usage": usage_json(total(dones))}
 
-    def whole(self, deltas: Sequence[Delta], done: Done) -> Json:
-        holes = [joined([delta for delta in deltas if delta.hole == index]) for index in range(self.holes)]
-        return self._answer({"text": joined(deltas), "holes": holes, "finish_reason": finish_reason(done)}, done)
+    def whole(self, choices: Sequence[Choice]) -> Json:
+        (only,) = choices
+        holes = [joined([delta for delta in only.deltas if delta.hole == index]) for index in range(self.holes)]
+        content = {"text": joined(only.deltas), "holes": holes, "finish_reason": finish_reason(only.done)}
+        return self._answer(content, choices)
 
 
 def finish_reason(done: Done) -> str:
@@ -137,9 +165,9 @@ def finish_reason(done: Done) -> str:
     return "length" if done.reason == "deadline" else done.reason
 
 
-def cut_short(done: Done) -> Json:
+def cut_short(*dones: Done) -> Json:
     """What is said beside that of an answer that its deadline ended."""
-    return {"diffusion": {"finish": done.reason}} if done.reason == "deadline" else {}
+    return {"diffusion": {"finish": "deadline"}} if any(done.reason == "deadline" for done in dones) else {}
 
 
 def joined(deltas: Sequence[Delta]) -> str:

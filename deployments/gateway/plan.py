@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from deployments.errors import ContextLengthExceeded, InvalidRequest
+from deployments.errors import ContextLengthExceeded, InvalidRequest, UnsupportedParameter
 from deployments.gateway.diffusion import Watch, asked, checked, chosen, watch
 from deployments.gateway.effort import AppliedEffort
 from deployments.gateway.pieces import Hole, Piece, Pinned
@@ -13,7 +13,7 @@ from deployments.gateway.schema import ChatBody, CompletionBody, GenerationBody,
 from deployments.gateway.terms import Terms, settle
 from dllm_worker.canvas import attention_of, first_start
 from dllm_worker.request import Request
-from dllm_worker.text import TextError
+from dllm_worker.text import TemplateError, TextError
 
 if TYPE_CHECKING:
     from dllm_worker.models.checkpoint import ModelDescription
@@ -50,6 +50,8 @@ class Plan:
             "effort": str(self.effort) if self.effort else None,
             "deadline": self.request.deadline,
             "stops": len(self.stops),
+            "logprobs": self.request.logprobs,
+            "prediction_tokens": len(self.request.prediction),
             "context_attention": self.request.context_attention,
             "sampling": asdict(self.request.sampling),
             "cache": asdict(self.request.cache),
@@ -75,22 +77,21 @@ class Planner:
 
     def chat(self, body: ChatBody) -> Plan:
         """An answer to a conversation."""
-        try:
-            prompt = self.text.chat([message.as_turn() for message in body.messages])
-        except TextError as error:
-            raise InvalidRequest(str(error), parameter="messages") from error
-        name = "max_completion_tokens" if body.max_completion_tokens else "max_tokens"
-        length = self._length(len(prompt), getattr(body, name), name, self.default_max_tokens)
-        return self._continuation(body, prompt, length, body.stop)
+        prompt = self._conversation(body)
+        name, wanted = body.length
+        length = self._length(len(prompt), wanted, name, self.default_max_tokens)
+        return self._continuation(body, prompt, (Hole(length),), body.stop)
 
     def completion(self, body: CompletionBody) -> Plan:
         """What follows a prompt, or what stands between it and a suffix."""
         prompt = self._prompt(body.prompt)
+        echo = (Pinned(self._echoed(body.prompt), 0),) if body.echo else ()
+        name, wanted = body.length
         if body.suffix is None:
-            length = self._length(len(prompt), body.max_tokens, "max_tokens", COMPLETION_TOKENS)
-            return self._continuation(body, prompt, length, body.stop)
+            length = self._length(len(prompt), wanted, name, COMPLETION_TOKENS)
+            return self._continuation(body, prompt, (*echo, Hole(length)), body.stop)
         suffix = self.text.encode(body.suffix)
-        pieces = (Hole(body.max_tokens or COMPLETION_TOKENS), Pinned("", len(suffix)))
+        pieces = (*echo, Hole(wanted or COMPLETION_TOKENS), Pinned("", len(suffix)))
         request = self._request(body, prompt, template=True)
         return replace(self._template(body, request, pieces, suffix), stops=tuple(body.stop))
 
@@ -121,6 +122,27 @@ class Planner:
             raise InvalidRequest(f"Token id {outside} is outside the model's vocabulary.", parameter="prompt")
         return prompt
 
+    def _echoed(self, prompt: str | list[int]) -> str:
+        return prompt if isinstance(prompt, str) else self.text.decode(prompt)
+
+    def _conversation(self, body: ChatBody) -> list[int]:
+        """The tokens of the conversation. A chat template that does not know the role of a tool fails, or writes the
+        same without what the tool said; both are refused by the name of that role.
+        """
+        turns = [message.as_turn() for message in body.messages]
+        tool = next((index for index, turn in enumerate(turns) if turn["role"] == "tool"), None)
+        role = "messages" if tool is None else f"messages[{tool}].role"
+        try:
+            prompt = self.text.chat(turns)
+            known = tool is None or prompt != self.text.chat(turns[:tool] + turns[tool + 1 :])
+        except TemplateError as error:
+            raise InvalidRequest(f"{error}.", parameter=role) from error
+        except TextError as error:
+            raise InvalidRequest(str(error), parameter="messages") from error
+        if not known:
+            raise UnsupportedParameter("This model's chat template does not know the role 'tool'.", parameter=role)
+        return prompt
+
     def _length(self, prompt: int, wanted: int | None, name: str, default: int) -> int:
         """The answer's length: as wanted, or ``default`` as far as there is room; never less than was asked for."""
         limit = self._spec.max_position
@@ -128,14 +150,19 @@ class Planner:
         length = max(1, min(default, room)) if wanted is None else wanted
         if length > room:
             raise ContextLengthExceeded(
-                f"The prompt has {prompt} tokens and the answer may have {length}; this model takes {limit} together.",
+                # Clients that read no codes know it by these words of OpenAI's.
+                f"This model's maximum context length is {limit} tokens; the prompt has {prompt} and the answer may "
+                f"have {length}.",
                 parameter=None if wanted is None else name,
             )
         return length
 
-    def _continuation(self, body: GenerationBody, prompt: list[int], length: int, stops: list[str]) -> Plan:
+    def _continuation(
+        self, body: GenerationBody, prompt: list[int], pieces: tuple[Piece, ...], stops: list[str]
+    ) -> Plan:
+        length = sum(piece.length for piece in pieces)
         request = replace(self._request(body, prompt, template=False), max_tokens=length)
-        return replace(self._settled(request, body, (Hole(length),)), stops=tuple(stops))
+        return replace(self._settled(request, body, pieces), stops=tuple(stops))
 
     def _template(self, body: GenerationBody, request: Request, pieces: tuple[Piece, ...], pinned: list[int]) -> Plan:
         """One canvas of ``pieces``; ``pinned`` are the tokens of those that are pinned, end to end."""
@@ -166,7 +193,14 @@ class Planner:
 
     def _request(self, body: GenerationBody, prompt: list[int], *, template: bool) -> Request:
         request = asked(body, self.description, self.seed, template=template)
-        return replace(request, id=self.request_id, prompt=tuple(prompt), cache_salt=self.cache_salt)
+        return replace(
+            request,
+            id=self.request_id,
+            prompt=tuple(prompt),
+            cache_salt=self.cache_salt,
+            logprobs=body.alternatives,
+            prediction=tuple(self.text.encode(body.predicted)),
+        )
 
 
 def _hole_lengths(body: InfillBody, holes: int) -> list[int]:

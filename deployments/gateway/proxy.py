@@ -13,12 +13,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.gateway.ids import brought_id, ulid
 from deployments.gateway.slow_reader import SlowReader
+from deployments.loopback import listen_to_clients
 
 HEADER = "x-request-id"
 
 
 def layers() -> list[Middleware]:
-    """What Ray Serve's proxy imports by ``RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH``."""
+    """What Ray Serve's proxy imports by ``RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH``, before it listens."""
+    listen_to_clients()
     return [Middleware(SlowReader), Middleware(OneRequestId)]
 
 

@@ -14,6 +14,7 @@ from deployments.state.store import RequestKey, StateError
 if TYPE_CHECKING:
     from deployments.gateway.context import Gateway
     from deployments.state.record import RequestRecord
+    from deployments.tenancy.tenant import Access
 
 logger = logging.getLogger(__name__)
 
@@ -32,10 +33,17 @@ async def asking(gateway: Gateway, doing: str) -> AsyncIterator[None]:
         raise Unavailable("The request records cannot be reached now.") from error
 
 
-async def find_record(gateway: Gateway, tenant: str, answer_id: str) -> RequestRecord:
-    """The record of a request of ``tenant``. Raises :class:`ResponseNotFound` and :class:`Unavailable`."""
-    async with asking(gateway, f"the record of request {answer_id}"):
-        record = await gateway.store.get(RequestKey(tenant, answer_id))
+async def find_record(gateway: Gateway, access: Access, answer_id: str) -> RequestRecord:
+    """The record of a request of the tenant with ``access``. Raises :class:`PermissionDenied` for a key that opens no
+    answers, :class:`ResponseNotFound` and :class:`Unavailable`.
+    """
+    access.require("generate", "jobs")
+    return await _record(gateway, RequestKey(access.tenant.name, answer_id))
+
+
+async def _record(gateway: Gateway, key: RequestKey) -> RequestRecord:
+    async with asking(gateway, f"the record of request {key.id}"):
+        record = await gateway.store.get(key)
     if record is None:
         raise ResponseNotFound
     return record
@@ -59,4 +67,4 @@ async def cancelled(gateway: Gateway, record: RequestRecord) -> RequestRecord:
         async with asyncio.timeout(CANCEL_SECONDS), aclosing(gateway.executions.follow(record.key)) as outputs:
             async for _ in outputs:
                 pass
-    return await find_record(gateway, record.tenant, record.id)
+    return await _record(gateway, record.key)

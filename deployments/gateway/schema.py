@@ -1,109 +1,42 @@
 """The bodies that clients send.
 
-Each field of the OpenAI API which is known here is either honoured or declared with :func:`only`, which accepts the
-values that change nothing and refuses every other by name. A field that is not known is accepted and reported in the
-answer's ``x-dllm-ignored-params`` header; inside ``diffusion`` it is refused. Numbers have the engine's own ranges.
+Each field of the OpenAI API which is known here is either honoured or declared with ``only``, which accepts the values
+that change nothing and refuses every other by name. A field that is not known is accepted and reported in the answer's
+``x-dllm-ignored-params`` header, or refused where that is wanted; inside ``diffusion`` it is always refused. Numbers
+have the engine's own ranges.
 """
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, field_validator
 from pydantic_core import PydanticCustomError
+from pydantic_core.core_schema import ValidationInfo
 
+from deployments.gateway.bands import ServiceTier
 from deployments.gateway.effort import Effort
+from deployments.gateway.fields import (
+    UNSUPPORTED,
+    Label,
+    Null,
+    PositiveInt,
+    Stop,
+    Text,
+    example,
+    flattened,
+    one_or_many,
+    one_prompt,
+    only,
+    within,
+)
 from dllm_worker import ranges
 from dllm_worker.request import Algorithm, CacheKind, EndOfSequence, Schedule
 from dllm_worker.spec import ContextAttention
 
-UNSUPPORTED = "unsupported_parameter"
+MOST_CHOICES = 16
 CanvasFormat = Literal["patch", "snapshot"]
-
-
-def only(*neutral: object) -> BeforeValidator:
-    """Accept ``null`` and the ``neutral`` values; refuse every other as unsupported."""
-
-    def check(value: object) -> object:
-        if value is None or any(value == item and type(value) is type(item) for item in neutral):
-            return None
-        allowed = " or ".join(json.dumps(item) for item in neutral) or "null"
-        raise PydanticCustomError(UNSUPPORTED, "not supported; only {allowed} is accepted", {"allowed": allowed})
-
-    return BeforeValidator(check)
-
-
-def within(allowed: ranges.Range) -> Any:
-    """The constraint that a number lies in ``allowed``."""
-    bounds: dict[str, Any] = {"gt" if allowed.open else "ge": allowed.least}
-    if allowed.most < math.inf:
-        bounds["le"] = allowed.most
-    return Field(**bounds)
-
-
-def _listed(value: object) -> object:
-    if value is None:
-        return []
-    return [value] if isinstance(value, str) else value
-
-
-def _flattened(value: object) -> object:
-    """The text of a message whose content may be a list of text parts."""
-    if not isinstance(value, list):
-        return value
-    if not all(isinstance(part, dict) and part.get("type") == "text" for part in value):
-        raise PydanticCustomError(UNSUPPORTED, "only parts of type 'text' are supported")
-    texts = [part.get("text") for part in value]
-    if not all(isinstance(text, str) for text in texts):
-        raise PydanticCustomError("text_part", "each text part needs a string 'text'")
-    return "".join(texts)
-
-
-def _is_token_list(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(type(item) is int and item >= 0 for item in value)
-
-
-def _one_prompt(value: object) -> object:
-    """The single prompt of a completion: text or token ids, bare or as a list of one."""
-    if isinstance(value, list) and len(value) == 1 and not _is_token_list(value):
-        value = value[0]
-    if isinstance(value, str):
-        return _unicode(value)
-    if _is_token_list(value):
-        return value
-    if isinstance(value, list) and len(value) > 1:
-        raise PydanticCustomError(UNSUPPORTED, "only one prompt a request is supported")
-    raise PydanticCustomError("prompt_type", "a string or a list of token ids is expected")
-
-
-def _unicode(value: str) -> str:
-    """JSON can spell half of a surrogate pair, which no text has and nothing can encode."""
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise PydanticCustomError("string_unicode", "the text is not valid Unicode") from error
-    return value
-
-
-def _one_or_many(value: object) -> object:
-    numbers = value if isinstance(value, list) else [value]
-    if not all(type(number) is int and number >= 1 for number in numbers):
-        raise PydanticCustomError("hole_tokens_type", "a positive integer or a list of them is expected")
-    return value
-
-
-Null = Annotated[None, only()]
-PositiveInt = Annotated[int, Field(ge=1)]
-Text = Annotated[str, AfterValidator(_unicode)]
-Label = Annotated[Text, Field(max_length=512)]
-Stop = Annotated[
-    list[Annotated[Text, Field(min_length=1, max_length=256)]],
-    Field(max_length=4),
-    BeforeValidator(_listed, json_schema_input_type=str | list[str] | None),
-]
 
 
 class StreamOptions(BaseModel):
@@ -160,6 +93,14 @@ class Diffusion(BaseModel):
     seed_canvas: Null = None
 
 
+class ResponseFormat(BaseModel):
+    """The form of the answer, which is text."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    type: Annotated[None, only("text")]
+
+
 class GenerationBody(BaseModel):
     """What every generating endpoint takes."""
 
@@ -179,12 +120,32 @@ class GenerationBody(BaseModel):
     safety_identifier: Label | None = None
     prompt_cache_key: Label | None = None
     metadata: Annotated[dict[Annotated[Text, Field(max_length=64)], Label], Field(max_length=16)] | None = None
-    n: Annotated[None, only(1)] = None
+    service_tier: ServiceTier | None = None
     logit_bias: Annotated[None, only({})] = None
-    presence_penalty: Annotated[None, only(0, 0.0)] = None
-    frequency_penalty: Annotated[None, only(0, 0.0)] = None
-    service_tier: Annotated[None, only("auto", "default")] = None
+    presence_penalty: Annotated[None, only(0)] = None
+    frequency_penalty: Annotated[None, only(0)] = None
     store: Annotated[None, only(False)] = None
+    response_format: ResponseFormat | None = None
+    tools: Annotated[None, only([])] = None
+    tool_choice: Annotated[None, only("none")] = None
+    parallel_tool_calls: Annotated[None, only(True, False)] = None
+    functions: Annotated[None, only([])] = None
+    function_call: Annotated[None, only("none")] = None
+
+    @property
+    def choices(self) -> int:
+        """How many answers are wanted."""
+        return 1
+
+    @property
+    def alternatives(self) -> int | None:
+        """How many others are told with each token and its log-probability; ``None`` where none is asked for."""
+        return None
+
+    @property
+    def predicted(self) -> str:
+        """The text that the answer is thought to be."""
+        return ""
 
     def ignored(self) -> Iterator[str]:
         """The names of the fields that were sent and are not known."""
@@ -196,8 +157,9 @@ class Message(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="allow")
 
-    role: Literal["system", "developer", "user", "assistant"]
-    content: Annotated[Text, BeforeValidator(_flattened, json_schema_input_type=str | list[dict[str, Any]])]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: Annotated[Text, BeforeValidator(flattened, json_schema_input_type=str | list[dict[str, Any]])]
+    tool_call_id: Text | None = None
     tool_calls: Annotated[None, only([])] = None
     function_call: Null = None
     audio: Null = None
@@ -205,28 +167,66 @@ class Message(BaseModel):
 
     def as_turn(self) -> dict[str, str]:
         """The turn as a chat template takes it; ``developer`` is an alias of ``system``."""
-        return {"role": "system" if self.role == "developer" else self.role, "content": self.content}
+        turn = {"role": "system" if self.role == "developer" else self.role, "content": self.content}
+        return turn if self.tool_call_id is None else {**turn, "tool_call_id": self.tool_call_id}
 
 
-class ChatBody(GenerationBody):
-    """``POST /v1/chat/completions``."""
+class ChoicesBody(GenerationBody):
+    """What an endpoint takes whose answer is a list of choices, of which there may be ``n``."""
 
-    messages: Annotated[list[Message], Field(min_length=1)]
+    n: Annotated[int, Field(ge=1, le=MOST_CHOICES)] | None = None
     max_completion_tokens: PositiveInt | None = None
     max_tokens: PositiveInt | None = None
     stop: Stop = Field(default_factory=list)
-    logprobs: Annotated[None, only(False)] = None
-    top_logprobs: Annotated[None, only(0)] = None
-    tools: Annotated[None, only([])] = None
-    tool_choice: Annotated[None, only("none")] = None
-    functions: Annotated[None, only([])] = None
-    function_call: Annotated[None, only("none")] = None
-    response_format: Annotated[None, only({"type": "text"})] = None
+
+    @property
+    def choices(self) -> int:
+        return self.n or 1
+
+    @property
+    def length(self) -> tuple[str, int | None]:
+        """The parameter that says how long the answer may be, and its value."""
+        name = "max_tokens" if self.max_completion_tokens is None else "max_completion_tokens"
+        return name, self.max_completion_tokens or self.max_tokens
+
+
+class Prediction(BaseModel):
+    """An answer that is thought likely, such as a text that is to be changed in a few places."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    type: Literal["content"]
+    content: Annotated[Text, BeforeValidator(flattened, json_schema_input_type=str | list[dict[str, Any]])]
+
+
+class ChatBody(ChoicesBody):
+    """``POST /v1/chat/completions``."""
+
+    model_config = example(messages=[{"role": "user", "content": "Write a Python function that adds two numbers."}])
+
+    messages: Annotated[list[Message], Field(min_length=1)]
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, within(ranges.LOGPROBS)] | None = None
     modalities: Annotated[None, only(["text"])] = None
     audio: Null = None
-    prediction: Null = None
+    prediction: Prediction | None = None
     verbosity: Null = None
     web_search_options: Null = None
+
+    @field_validator("top_logprobs")
+    @classmethod
+    def _belong_to_logprobs(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value and not info.data.get("logprobs"):
+            raise PydanticCustomError("top_logprobs_alone", "only with 'logprobs': true")
+        return value
+
+    @property
+    def alternatives(self) -> int | None:
+        return self.top_logprobs or 0 if self.logprobs else None
+
+    @property
+    def predicted(self) -> str:
+        return "" if self.prediction is None else self.prediction.content
 
     def ignored(self) -> Iterator[str]:
         yield from super().ignored()
@@ -234,30 +234,61 @@ class ChatBody(GenerationBody):
             yield from (f"messages[{index}].{name}" for name in message.model_extra or ())
 
 
-class CompletionBody(GenerationBody):
-    """``POST /v1/completions``; with ``suffix`` the answer is what stands between prompt and suffix."""
+class CompletionBody(ChoicesBody):
+    """``POST /v1/completions``; with ``suffix`` the answer is what stands between prompt and suffix, and with ``echo``
+    the prompt stands before it.
+    """
 
-    prompt: Annotated[str | list[int], PlainValidator(_one_prompt, json_schema_input_type=str | list[str] | list[int])]
+    model_config = example(prompt="def mean(values):\n    ", max_tokens=32, stop=["\n\n"])
+
+    prompt: Annotated[str | list[int], PlainValidator(one_prompt, json_schema_input_type=str | list[str] | list[int])]
     suffix: Text | None = None
-    max_tokens: PositiveInt | None = None
-    stop: Stop = Field(default_factory=list)
-    echo: Annotated[None, only(False)] = None
-    best_of: Annotated[None, only(1)] = None
-    logprobs: Null = None
+    echo: bool | None = None
+    best_of: int | None = None
+    logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
+    prediction: Null = None
+
+    @property
+    def alternatives(self) -> int | None:
+        return self.logprobs
+
+    @field_validator("logprobs")
+    @classmethod
+    def _are_of_the_answer(cls, value: int | None, info: ValidationInfo) -> int | None:
+        """The tokens of a prompt were not chosen by the model."""
+        if value is not None and info.data.get("echo"):
+            raise PydanticCustomError(UNSUPPORTED, "not supported together with echo")
+        return value
+
+    @field_validator("best_of")
+    @classmethod
+    def _all_are_answered(cls, value: int | None, info: ValidationInfo) -> int | None:
+        """None is left out of the answer for a better one."""
+        if value is not None and value != (info.data.get("n") or 1):
+            raise PydanticCustomError(UNSUPPORTED, "not supported; only the value of n is accepted")
+        return value
 
 
 class InfillBody(GenerationBody):
     """``POST /v1/infill``: the text of ``template`` is pinned and each occurrence of ``hole`` is filled."""
 
+    model_config = example(template="def {{hole}}(a, b):\n    return {{hole}}\n", hole_tokens=[4, 8])
+
     template: Text
     hole: Annotated[Text, Field(min_length=1)] = "{{hole}}"
-    hole_tokens: Annotated[int | list[int], PlainValidator(_one_or_many, json_schema_input_type=int | list[int])] = 16
+    hole_tokens: Annotated[int | list[int], PlainValidator(one_or_many, json_schema_input_type=int | list[int])] = 16
+    n: Annotated[None, only(1)] = None
     stop: Annotated[None, only([])] = None
     max_tokens: Null = None
+    max_completion_tokens: Null = None
+    logprobs: Null = None
+    prediction: Null = None
 
 
 class ErrorDetail(BaseModel):
-    """What was wrong; ``param`` is the field at fault."""
+    """What was wrong; ``param`` is the field at fault. Some errors say more, as which limit was reached."""
+
+    model_config = ConfigDict(extra="allow")
 
     message: str
     type: str

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from deployments.execution.settings import ExecutionSettings
-from deployments.gateway.effort import Effort
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +13,7 @@ class GatewaySettings:
 
     ``default_max_tokens`` is the length of a chat answer whose client names none, as far as the context has room.
     ``state_timeout_seconds`` bounds a read of a request record, and ``ready_timeout_seconds`` how long a pool may take
-    to say that it is ready. ``quality_floors`` are the least efforts of requests, by tenant.
+    to say that it is ready. Parameters that nobody knows are reported, or refused if ``refuse_unknown_parameters``.
     """
 
     version: str = "0.1.0"
@@ -25,5 +23,5 @@ class GatewaySettings:
     state_timeout_seconds: float = 0.5
     ready_timeout_seconds: float = 2.0
     default_max_tokens: int = 256
-    quality_floors: Mapping[str, Effort] = field(default_factory=dict)
+    refuse_unknown_parameters: bool = False
     execution: ExecutionSettings = field(default_factory=ExecutionSettings)

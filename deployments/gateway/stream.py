@@ -85,17 +85,19 @@ class StreamWriter(ABC):
 
 
 class ChunkWriter(StreamWriter):
-    """Writes chunks in the words of ``dialect``; the first one has number 1."""
+    """Writes chunks of ``choices`` answers in the words of ``dialect``; the first one has number 1."""
 
-    def __init__(self, dialect: Dialect, *, include_usage: bool, after: int | None = None) -> None:
+    def __init__(self, dialect: Dialect, *, include_usage: bool, after: int | None = None, choices: int = 1) -> None:
         super().__init__(1, after)
-        self._dialect, self._include_usage = dialect, include_usage
+        self._dialect, self._include_usage, self._choices = dialect, include_usage, choices
+        self._ended: list[Done] = []
 
     def end(self) -> bytes:
         return sse.DONE
 
     def _opening(self) -> Iterator[Json]:
-        yield self._dialect.opening()
+        for choice in range(self._choices):
+            yield self._dialect.opening(choice)
 
     def _chunks(self, output: Delta | Done) -> Iterator[Json]:
         match output:
@@ -103,8 +105,9 @@ class ChunkWriter(StreamWriter):
                 yield self._dialect.delta(output)
             case Done():
                 yield self._dialect.closing(output)
-                if self._include_usage:
-                    yield self._dialect.usage(output)
+                self._ended.append(output)
+                if self._include_usage and len(self._ended) == self._choices:
+                    yield self._dialect.usage(sorted(self._ended, key=lambda done: done.choice))
 
     def _frame(self, chunk: Json, sequence: int) -> bytes:
         return sse.frame(chunk, sequence)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from deployments.gateway.assembler import Done, Output
+from deployments.gateway.assembler import Output
+from deployments.gateway.bands import TIERS
+from deployments.gateway.choices import choices_of
 from deployments.gateway.openai import ChatDialect, CompletionDialect, Dialect, InfillDialect, Json, joined
 from deployments.gateway.responses.events import EventWriter
 from deployments.gateway.responses.response import ENDPOINT as RESPONSES
 from deployments.gateway.responses.response import ResponseShape
 from deployments.gateway.stream import ChunkWriter, StreamWriter
-from deployments.gateway.writer import Delta
 
 if TYPE_CHECKING:
     from deployments.state.record import RequestRecord
@@ -25,7 +26,8 @@ def writer_of(record: RequestRecord, after: int | None = None) -> StreamWriter:
     """Writes the answer as a stream, from the frame behind number ``after`` on."""
     if record.endpoint == RESPONSES:
         return EventWriter(ResponseShape.of(record), after)
-    return ChunkWriter(_dialect_of(record), include_usage=record.parameters["include_usage"], after=after)
+    include_usage, choices = record.parameters["include_usage"], record.parameters["choices"]
+    return ChunkWriter(_dialect_of(record), include_usage=include_usage, after=after, choices=choices)
 
 
 def promise_of(record: RequestRecord) -> Json | None:
@@ -37,18 +39,17 @@ def promise_of(record: RequestRecord) -> Json | None:
 
 
 def whole_of(record: RequestRecord, outputs: Sequence[Output]) -> Json:
-    """The answer in one piece; ``outputs`` are all of it."""
-    deltas = [output for output in outputs if isinstance(output, Delta)]
-    done = next(output for output in outputs if isinstance(output, Done))
+    """The answer in one piece, of as many choices as ``outputs``, which are all of it, make up."""
+    choices = choices_of(outputs)
     if record.endpoint == RESPONSES:
-        return ResponseShape.of(record).ended(joined(deltas), done)
-    return _dialect_of(record).whole(deltas, done)
+        return ResponseShape.of(record).ended(joined(choices[0].deltas), choices[0].done)
+    return _dialect_of(record).whole(choices)
 
 
 def _dialect_of(record: RequestRecord) -> Dialect:
     parameters = record.parameters
-    created, revision = int(record.created_at), parameters["revision"]
+    created, revision, tier = int(record.created_at), parameters["revision"], TIERS[parameters["tenancy"]["band"]]
     if record.endpoint == INFILL:
-        return InfillDialect(record.id, created, record.model, revision, parameters["holes"])
+        return InfillDialect(record.id, created, record.model, revision, tier, parameters["holes"])
     kind = ChatDialect if record.endpoint == CHAT else CompletionDialect
-    return kind(record.id, created, record.model, revision)
+    return kind(record.id, created, record.model, revision, tier)

@@ -22,6 +22,7 @@ from deployments.gateway.effort import (
 
 if TYPE_CHECKING:
     from deployments.pools.pool import Pool
+    from deployments.tenancy.tenant import Tenant
     from dllm_worker.request import Request
     from dllm_worker.spec import ModelSpec
 
@@ -39,13 +40,13 @@ class Terms:
         return None if cache_key is None else hashlib.sha256(f"{self.tenant}\0{cache_key}".encode()).hexdigest()[:16]
 
 
-def terms_of(headers: Mapping[str, str], tenant: str, floors: Mapping[str, Effort], pool: Pool, now: float) -> Terms:
+def terms_of(headers: Mapping[str, str], tenant: Tenant, pool: Pool, now: float) -> Terms:
     """The terms of a request with these headers, which came at ``now``. Raises :class:`InvalidRequest`."""
     milliseconds = parse_deadline(headers.get(HEADER))
     if milliseconds is None:
-        return Terms(tenant, floors.get(tenant))
+        return Terms(tenant.name, tenant.quality_floor)
     seconds = milliseconds / 1000
-    return Terms(tenant, floors.get(tenant), Deadline(seconds, now + seconds, pool.forecast))
+    return Terms(tenant.name, tenant.quality_floor, Deadline(seconds, now + seconds, pool.forecast))
 
 
 def settle(

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import astuple, replace
 from typing import Any
 
 from deployments.gateway.assembler import Done
 from dllm_worker.request import Usage
+
+
+def total(dones: Sequence[Done]) -> Done:
+    """The ends of several answers to one prompt as one: the prompt counts once, the work behind them all together.
+
+    What the first answer found cached of the prompt stands for all; the others find what that one has left.
+    """
+    first = dones[0]
+    work = Usage(*(sum(counts) for counts in zip(*(astuple(done.work) for done in dones), strict=True)))
+    once = replace(work, prompt_tokens=first.prompt_tokens, cached_tokens=first.work.cached_tokens)
+    return replace(first, completion_tokens=sum(done.completion_tokens for done in dones), work=once)
 
 
 def usage_json(done: Done) -> dict[str, Any]:
@@ -18,6 +31,7 @@ def usage_json(done: Done) -> dict[str, Any]:
         "completion_tokens": done.completion_tokens,
         "total_tokens": done.prompt_tokens + done.completion_tokens,
         "prompt_tokens_details": {"cached_tokens": done.work.cached_tokens},
+        **_predicted_json(done.work),
         "diffusion": _work_json(done.work),
     }
 
@@ -32,6 +46,15 @@ def response_usage_json(done: Done) -> dict[str, Any]:
         "total_tokens": done.prompt_tokens + done.completion_tokens,
         "diffusion": _work_json(done.work),
     }
+
+
+def _predicted_json(work: Usage) -> dict[str, Any]:
+    """How the guess of the answer fared, where there was one."""
+    accepted, rejected = work.accepted_prediction_tokens, work.rejected_prediction_tokens
+    if not accepted + rejected:
+        return {}
+    told = {"accepted_prediction_tokens": accepted, "rejected_prediction_tokens": rejected}
+    return {"completion_tokens_details": told}
 
 
 def _work_json(work: Usage) -> dict[str, Any]:

@@ -8,7 +8,11 @@ from typing import Protocol
 
 from deployments.replica.engine_thread import EngineThread
 from deployments.run import Progress, Run
+from dllm_worker.interface import EngineLimits
 from dllm_worker.request import Request
+
+EVERY_CANVAS = "every"
+"""The canvas class of replicas that denoise canvases of all sizes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +23,8 @@ class Forecast:
     run: float
 
 
-class Pool(Protocol):
-    """The replicas that can run a model's requests."""
+class Runner(Protocol):
+    """Something that runs requests."""
 
     def generate(self, run: Run) -> AsyncGenerator[Progress]:
         """The messages of ``run``; the last one has a ``Finish`` or is ``parked``.
@@ -39,11 +43,25 @@ class Pool(Protocol):
         """Whether a replica answers."""
 
 
+class Pool(Runner, Protocol):
+    """The replicas that can run a model's requests."""
+
+    @property
+    def canvas_classes(self) -> tuple[str, ...]:
+        """The names of the canvas classes: replicas that denoise canvases of the same sizes are of one."""
+
+    def canvas_class(self, request: Request) -> str:
+        """The class in which ``request`` begins."""
+
+    def places(self, canvas_class: str) -> int:
+        """How many requests the replicas of a class may have at a time, at least one."""
+
+
 class LocalPool:
     """One engine in this process: the twin that tests and the command line use."""
 
-    def __init__(self, engine: EngineThread) -> None:
-        self._engine = engine
+    def __init__(self, engine: EngineThread, places: int = EngineLimits().max_running) -> None:
+        self._engine, self._places = engine, places
 
     def generate(self, run: Run) -> AsyncGenerator[Progress]:
         """As :meth:`Pool.generate`."""
@@ -56,6 +74,19 @@ class LocalPool:
     def forecast(self, request: Request) -> Forecast | None:
         """Nothing is known before the engine has run."""
         return None
+
+    @property
+    def canvas_classes(self) -> tuple[str, ...]:
+        """The engine takes canvases of every size."""
+        return (EVERY_CANVAS,)
+
+    def canvas_class(self, request: Request) -> str:
+        """The only one."""
+        return EVERY_CANVAS
+
+    def places(self, canvas_class: str) -> int:
+        """Those of the engine."""
+        return self._places
 
     async def ready(self) -> bool:
         """Whether the engine runs."""

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from deployments.config import Phase, PoolConfig
 from deployments.errors import NoReplica
-from deployments.pools.pool import Forecast, Pool
+from deployments.pools.pool import EVERY_CANVAS, Forecast, Runner
 from deployments.pools.retries import RetryBudget
 from deployments.run import Progress, Run
 from dllm_worker.canvas import canvas_end, first_start, grid_length, last_start
@@ -22,9 +22,16 @@ from dllm_worker.spec import ModelSpec
 TOKENS_PER_STEP = 2.0
 """Positions that a step settles, where only the kind of the work matters and not its amount."""
 
+AHEAD_SHARE = 8
+"""One request for so many that are denoised together waits at its replica."""
 
-class OnePool(Pool, Protocol):
+
+class OnePool(Runner, Protocol):
     """A pool whose replicas are alike."""
+
+    @property
+    def replicas(self) -> int:
+        """How many take new runs."""
 
     def offers(self, replica: str) -> bool:
         """Whether ``replica`` is one of the pool's and takes new runs."""
@@ -46,6 +53,19 @@ class Member:
         """Whether the pool denoises canvases of that length."""
         sizes = self.config.sizes
         return sizes.least <= canvas <= sizes.most
+
+    @property
+    def canvas_class(self) -> str:
+        """The name of the sizes that the pool denoises."""
+        sizes = self.config.canvas
+        return EVERY_CANVAS if sizes is None else f"{sizes.least}-{sizes.most}"
+
+    @property
+    def places(self) -> int:
+        """How many requests the pool denoises together, and some that wait next to them, so that no place is empty
+        while the next request is on its way and a pool that can grow is seen to be full.
+        """
+        return max(1, self.pool.replicas) * (self.config.max_running + max(1, self.config.max_running // AHEAD_SHARE))
 
     def wait(self, request: Request) -> float:
         """Seconds that ``request`` would wait here, as far as that is known."""
@@ -98,6 +118,24 @@ class PoolSet:
     def forecast(self, request: Request) -> Forecast | None:
         """That of the pool where ``request`` would begin."""
         return self.choose(request, 0).pool.forecast(request)
+
+    @property
+    def canvas_classes(self) -> tuple[str, ...]:
+        """As :attr:`deployments.pools.pool.Pool.canvas_classes`."""
+        return tuple(dict.fromkeys(member.canvas_class for member in self._members))
+
+    def canvas_class(self, request: Request) -> str:
+        """That of the pool with the shortest canvases that serves the longest one of ``request``."""
+        serving = self._serving(request, 0)
+        if not serving:
+            raise NoReplica("No pool of this model serves a canvas of this length.")
+        return serving[0].canvas_class
+
+    def places(self, canvas_class: str) -> int:
+        """As :meth:`deployments.pools.pool.Pool.places`. Before a pool says how many replicas it has, and while it has
+        none, it counts as one: what has its turn then waits for a replica, and no longer in the queue.
+        """
+        return sum(member.places for member in self._members if member.canvas_class == canvas_class)
 
     async def ready(self) -> bool:
         """Whether a replica of some pool answers."""

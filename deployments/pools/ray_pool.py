@@ -73,6 +73,11 @@ class RayPool:
         """Whether ``replica`` is one of these and takes new runs."""
         return self._home in replica and self._view.offered(replica)
 
+    @property
+    def replicas(self) -> int:
+        """How many take new runs, as far as this gateway has been told."""
+        return self._view.replicas
+
     def forecast(self, request: Request) -> Forecast | None:
         """As :meth:`deployments.pools.pool.Pool.forecast`."""
         return self._view.forecast(self._demand(Run(request)))

@@ -90,7 +90,7 @@ class EngineThread:
     async def generate(self, run: Run) -> AsyncGenerator[Progress]:
         """The messages of ``run``, the first at once; the last one has a ``Finish`` or is ``parked``.
 
-        Raises ``InvalidRequest`` for what the model cannot run, ``QueueFull`` when too many wait, ``DeadlineExceeded``
+        Raises ``InvalidRequest`` for what the model cannot run, ``Overloaded`` when too many wait, ``DeadlineExceeded``
         for a request that was not begun before its deadline, ``ReplicaLost`` when the engine fails and ``Draining``
         when it takes no more. Closing the iterator early aborts the request.
         """

@@ -12,7 +12,7 @@ from deployments.errors import (
     Draining,
     InternalError,
     InvalidRequest,
-    QueueFull,
+    Overloaded,
     ReplicaLost,
     ServingError,
 )
@@ -121,7 +121,7 @@ class Runs:
             self._engine.abort(run.request.id)
             self._refuse(earlier, InternalError("A later run of this request is under way."))
         if self._engine.stats().waiting >= self._max_waiting:
-            return QueueFull(f"{self._max_waiting} requests wait already.")
+            return Overloaded(f"{self._max_waiting} requests wait already.")
         return None
 
     def _is_due(self, seat: _Seat) -> bool:

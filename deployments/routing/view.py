@@ -80,6 +80,11 @@ class PoolView:
         """Whether a replica takes new runs, as far as anybody has said."""
         return self._offered is None or bool(self._offered)
 
+    @property
+    def replicas(self) -> int:
+        """How many replicas take new runs."""
+        return len(self._accounts if self._offered is None else self._offered)
+
     def observe(self, replica: str, figures: Figures) -> None:
         """The replica says this of itself at this moment."""
         with self._lock:

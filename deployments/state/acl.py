@@ -9,6 +9,16 @@ from deployments.state.keys import PATTERN
 
 _SCRIPTS = ("del", "eval", "exists", "expire", "get", "hget", "hincrby", "hmget", "hset", "set", "xadd", "zscore")
 _CALLS = ("hgetall", "hmget", "ping", "xdel", "xrange", "xread", "zadd", "zrangebyscore", "zrem")
+_DIRECTORY = ("del", "eval", "hdel", "hget", "hset", "hvals", "sadd", "smembers", "srem", "xadd", "xread", "xrevrange")
+_LEDGER = ("eval", "expire", "hgetall", "hincrby", "sadd", "xadd", "xrange")
+_LIMITS = (
+    *("del", "eval", "exists", "expire", "hget", "hgetall", "hset"),
+    *("time", "zadd", "zcard", "zrem", "zremrangebyscore"),
+)
+_QUEUE = (
+    *("del", "eval", "expire", "hdel", "hget", "hincrby", "hset", "hsetnx", "xadd", "xread", "zadd", "zcard"),
+    *("zrange", "zrangebylex", "zrangebyscore", "zrem", "zremrangebyscore", "zscore"),
+)
 _CONNECTION: dict[Topology, tuple[str, ...]] = {
     "single": (),
     "sentinel": (),
@@ -19,7 +29,8 @@ _CONNECTION: dict[Topology, tuple[str, ...]] = {
 def commands(address: StateAddress) -> frozenset[str]:
     """The commands that a store at ``address`` sends, and that its scripts call; ``container|subcommand`` for some."""
     select = ("select",) if address.database else ()
-    return frozenset((*_SCRIPTS, *_CALLS, *_CONNECTION[address.topology], *select))
+    tenancy = (*_DIRECTORY, *_LEDGER, *_LIMITS, *_QUEUE)
+    return frozenset((*_SCRIPTS, *_CALLS, *tenancy, *_CONNECTION[address.topology], *select))
 
 
 def acl_rule(address: StateAddress) -> str:

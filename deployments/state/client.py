@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +52,7 @@ class Client:
             async with asyncio.timeout(DISCOVERY_SECONDS):
                 await self._redis.initialize()
             async with asyncio.timeout(self._limit), self._places:
-                return await self._redis.execute_command(*command)
+                return await _uncancelled(self._redis.execute_command(*command))
         except (RedisError, OSError) as error:
             raise StateUnavailable(f"the state store does not answer: {type(error).__name__}") from error
 
@@ -63,6 +63,18 @@ class Client:
     async def close(self) -> None:
         for redis in (self._redis, *self._companions):
             await redis.aclose()
+
+
+async def _uncancelled(call: Awaitable[Any]) -> Any:
+    """The answer, unless the caller is cancelled meanwhile: what the client library sends with loses a cancellation
+    that comes when the bytes have just been sent (github.com/python/cpython/issues/86296).
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    answer = await call
+    if task and task.cancelling() > before:
+        raise asyncio.CancelledError
+    return answer
 
 
 @dataclass(frozen=True, slots=True)

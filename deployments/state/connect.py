@@ -21,15 +21,19 @@ from deployments.state.store import RequestStore
 def connect(
     url: str, ttl_seconds: int, bounds: Bounds | None = None, settings: ClientSettings | None = None
 ) -> RequestStore:
-    """The store at ``url`` (:mod:`deployments.state.address`). Connections are made when they are needed.
+    """The store at ``url``. Raises as :func:`clients_at`."""
+    return RedisStore(clients_at(url, settings), ttl_seconds, bounds or Bounds())
+
+
+def clients_at(url: str, settings: ClientSettings | None = None) -> Clients:
+    """The clients of ``url`` (:mod:`deployments.state.address`). Connections are made when they are needed.
 
     Raises :class:`ValueError` for a URL, or certificates, that cannot be used.
     """
     address = StateAddress.parse(url)
     _check_certificates(address)
     settings = settings or ClientSettings()
-    clients = Clients(*(_client(address, each) for each in (settings.admission, settings.state, settings.followers)))
-    return RedisStore(clients, ttl_seconds, bounds or Bounds())
+    return Clients(*(_client(address, each) for each in (settings.admission, settings.state, settings.followers)))
 
 
 def _client(address: StateAddress, settings: CallSettings) -> Client:

@@ -39,6 +39,7 @@ class MemoryStore:
     def __init__(self, bounds: Bounds | None = None) -> None:
         self._bounds = bounds or Bounds()
         self._requests: dict[RequestKey, _Request] = {}
+        self._leases: dict[RequestKey, float] = {}
         self._claims: dict[tuple[str, str], Claim] = {}
         self._inboxes: defaultdict[str, deque[str]] = defaultdict(lambda: deque(maxlen=self._bounds.inbox_messages))
         self._news = asyncio.Condition()
@@ -50,9 +51,12 @@ class MemoryStore:
         held = self._requests.setdefault(record.key, _Request(new, plan or b""))
         if (held.record, held.plan) != (new, plan or b""):
             raise StateError(f"{record.id}: the id is taken")
+        self._leases.setdefault(record.key, new.lease_until)
 
     async def write(self, key: RequestKey, epoch: int, change: Change) -> None:
         self._requests[key] = _written(self._requests.get(key), key.id, epoch, change, self._bounds)
+        if change.lease_until is not None and change.status not in TERMINAL:
+            self._leases[key] = change.lease_until
         await self._tell()
 
     async def get(self, key: RequestKey) -> RequestRecord | None:
@@ -68,12 +72,17 @@ class MemoryStore:
         return found()
 
     async def delete(self, key: RequestKey) -> bool:
+        self._leases.pop(key, None)
         return self._requests.pop(key, None) is not None
 
     async def expired(self, now: float, limit: int) -> tuple[RequestKey, ...]:
-        records = (held.record for held in self._requests.values() if not held.record.has_ended)
-        leases = sorted((record.lease_until, record.key) for record in records if record.lease_until < now)
+        leases = sorted((end, key) for key, end in self._leases.items() if end < now)
         return tuple(key for _, key in islice(leases, limit))
+
+    async def settled(self, key: RequestKey) -> None:
+        held = self._requests.get(key)
+        if held is None or held.record.has_ended:
+            self._leases.pop(key, None)
 
     async def acquire(self, key: RequestKey, owner: str, now: float, lease_until: float) -> Unfinished | None:
         held = self._requests.get(key)
@@ -85,10 +94,14 @@ class MemoryStore:
                 return None
             record = replace(record, epoch=record.epoch + 1, owner=owner, lease_until=lease_until)
         self._requests[key] = replace(held, record=record)
+        self._leases[key] = lease_until
         return Unfinished(record, held.plan, held.checkpoint, held.log)
 
     async def claim(self, tenant: str, token: str, claim: Claim) -> Claim:
         return self._claims.setdefault((tenant, token), claim)
+
+    async def claimed(self, tenant: str, token: str) -> Claim | None:
+        return self._claims.get((tenant, token))
 
     async def send(self, owner: str, message: str) -> None:
         self._inboxes[owner].append(message)
@@ -106,6 +119,7 @@ class MemoryStore:
 
     async def close(self) -> None:
         self._requests.clear()
+        self._leases.clear()
         self._claims.clear()
         self._inboxes.clear()
 

@@ -67,9 +67,7 @@ class RedisStore:
         head = (self._ttl, epoch, change.after, checkpoint, self._bounds.log_entries, self._bounds.log_bytes, int(ends))
         arguments: tuple[Argument, ...] = (*head, len(fields), *fields, *change.entries)
         _check(key.id, await self._clients.state.run(scripts.WRITE, RequestKeys.of(key), *arguments))
-        if ends:
-            await _attempt(self._leases.drop(key))
-        elif change.lease_until is not None:
+        if change.lease_until is not None and not ends:
             await _attempt(self._leases.enter(key, change.lease_until))
 
     async def get(self, key: RequestKey) -> RequestRecord | None:
@@ -92,12 +90,17 @@ class RedisStore:
     async def expired(self, now: float, limit: int) -> tuple[RequestKey, ...]:
         while True:
             hints = await self._leases.before(now, limit)
-            ends = await asyncio.gather(*(self._lease_end(key) for key, _ in hints))
+            ends = await asyncio.gather(*(self._lease_end(key, seen) for key, seen in hints))
             wrong = [(key, seen, end) for (key, seen), end in zip(hints, ends, strict=True) if end != seen]
             if not wrong:
                 return tuple(key for key, _ in hints)
             for key, seen, end in wrong:
                 await self._leases.correct(key, seen, end)
+
+    async def settled(self, key: RequestKey) -> None:
+        status = await self._clients.state.call("HGET", RequestKeys.of(key).record, "status")
+        if status is None or json.loads(status) in TERMINAL:
+            await self._leases.drop(key)
 
     async def acquire(self, key: RequestKey, owner: str, now: float, lease_until: float) -> Unfinished | None:
         arguments = (self._ttl, json.dumps(owner), now, json.dumps(lease_until))
@@ -113,6 +116,10 @@ class RedisStore:
         value = json.dumps(asdict(claim))
         held = await self._clients.admission.run(scripts.CLAIM, [claim_key(tenant, token)], self._ttl, value)
         return Claim(**json.loads(held))
+
+    async def claimed(self, tenant: str, token: str) -> Claim | None:
+        held = await self._clients.admission.call("GET", claim_key(tenant, token))
+        return None if held is None else Claim(**json.loads(held))
 
     async def send(self, owner: str, message: str) -> None:
         await self._inbox.send(owner, message)
@@ -133,13 +140,15 @@ class RedisStore:
         found = await self._clients.state.call("XRANGE", log, f"{after + 1}-0", "+")
         return tuple(fields[b"entry"] for _, fields in found)
 
-    async def _lease_end(self, key: RequestKey) -> float | None:
-        """When the lease of a request ends; ``None`` when the request has ended or is gone."""
+    async def _lease_end(self, key: RequestKey, seen: float) -> float | None:
+        """When the lease of a request ends, which is what was ``seen`` if the request has ended; ``None`` when it is
+        gone.
+        """
         values = await self._clients.state.call("HMGET", RequestKeys.of(key).record, "status", "lease_until")
         if None in values:
             return None
         status, end = (json.loads(value) for value in values)
-        return None if status in TERMINAL else float(end)
+        return seen if status in TERMINAL else float(end)
 
 
 def _record(fields: dict[bytes, bytes]) -> RequestRecord:

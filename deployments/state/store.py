@@ -115,7 +115,12 @@ class RequestStore(Protocol):
         """Forget the request; whether there was one."""
 
     async def expired(self, now: float, limit: int) -> tuple[RequestKey, ...]:
-        """Requests that have not ended and whose lease ended before ``now``, the oldest first."""
+        """Requests whose lease ended before ``now``, the oldest first: those that have not ended, and those that have
+        and are not :meth:`settled`.
+        """
+
+    async def settled(self, key: RequestKey) -> None:
+        """Nothing is owed any more for the request, if it has ended or is gone: it is no longer an expired one."""
 
     async def acquire(self, key: RequestKey, owner: str, now: float, lease_until: float) -> Unfinished | None:
         """Take an expired lease: the record has the next epoch. ``None`` when somebody has it, the request has ended or
@@ -124,6 +129,9 @@ class RequestStore(Protocol):
 
     async def claim(self, tenant: str, token: str, claim: Claim) -> Claim:
         """Make ``token`` stand for ``claim`` unless it stands for another one; returns what it stands for."""
+
+    async def claimed(self, tenant: str, token: str) -> Claim | None:
+        """What ``token`` stands for, if for anything."""
 
     async def send(self, owner: str, message: str) -> None:
         """Leave a message for a gateway."""

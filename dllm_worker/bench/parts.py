@@ -11,6 +11,7 @@ from dllm_worker.bench.determinism import determinism
 from dllm_worker.bench.gemma import against_transformers
 from dllm_worker.bench.memory import peak_memory
 from dllm_worker.bench.parking import parking
+from dllm_worker.bench.prediction import price_of_logprobs, saved_by_predictions
 from dllm_worker.bench.roofline import rooflines
 from dllm_worker.bench.savings import savings
 from dllm_worker.bench.table import table
@@ -28,6 +29,13 @@ class Part:
     dtype: str
 
 
+def _prediction(dtype: str, device: str) -> Tables:
+    return {
+        "predicted answers": saved_by_predictions(dtype, device),
+        "log-probabilities": price_of_logprobs(dtype, device),
+    }
+
+
 def _roofline(dtype: str, device: str) -> Tables:
     found = rooflines(dtype, device)
     return {"ceilings": [found.ceilings], "step time over roofline": found.steps}
@@ -38,6 +46,7 @@ PARTS: Mapping[str, Part] = {
     "throughput": Part(lambda dtype, device: {"tokens per second": throughput(dtype, device)}, "float32"),
     "gemma": Part(lambda dtype, device: {"against transformers": against_transformers(dtype, device)}, "bfloat16"),
     "savings": Part(lambda dtype, device: {"position-forwards of an answer": savings(dtype, device)}, "float32"),
+    "prediction": Part(_prediction, "float32"),
     "parking": Part(lambda dtype, device: {"requests as values": parking(dtype, device)}, "float32"),
     "checkpoints": Part(lambda dtype, device: {"with checkpoints": checkpointing(dtype, device)}, "float32"),
     "determinism": Part(lambda dtype, device: {"price of equal bits": determinism(dtype, device)}, "bfloat16"),

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from dllm_worker.decoding.guessing import agreeing, tested
 from dllm_worker.decoding.pace import step_probability, step_progress, step_quota
 from dllm_worker.decoding.turns import View
 from dllm_worker.decoding.update import progress
@@ -22,12 +23,14 @@ from dllm_worker.sampling.statistics import Statistics
 class Change:
     """What a step does to a canvas: bool and int64 ``[length]``.
 
+    ``refuted`` positions held a guess that the model does not share; they are masked.
     Of uniform diffusion ``best`` are the most probable tokens, which the canvas becomes when it is to ``stop``.
     """
 
     accepted: Tensor
     edited: Tensor
     proposal: Tensor
+    refuted: Tensor
     best: Tensor | None = None
     stop: bool = False
 
@@ -49,10 +52,20 @@ def follow_rules(views: list[View], statistics: Statistics, eos: Tensor) -> list
     accepted = accept(algorithms, scores, bounds) | (scores.masked & concluding[:, None])
     edited = edit(algorithms, scores, bounds)
     proposals = torch.split(spread.proposal, lengths)
-    return [
-        Change(accepted[i, :length], edited[i, :length], proposal)
-        for i, (length, proposal) in enumerate(zip(lengths, proposals, strict=True))
-    ]
+    return [_change(view, accepted[i], edited[i], scores.changed[i], proposals[i]) for i, view in enumerate(views)]
+
+
+def _change(view: View, accepted: Tensor, edited: Tensor, changed: Tensor, proposal: Tensor) -> Change:
+    """What becomes of a canvas whose row of ``[canvases, longest]`` these are; ``proposal`` is its own length.
+
+    A guess that is refuted in the step that owes everything is replaced by the proposal.
+    """
+    length, run = view.canvas.length, view.run
+    confirmed, refuted = tested(view, changed[:length])
+    edited = edited[:length]
+    if run.concluding or view.canvas.step + 1 >= view.canvas.max_steps(run.request, run.spec):
+        edited = edited | refuted
+    return Change(accepted[:length] | confirmed, edited, proposal, refuted & ~edited)
 
 
 def _scores(views: list[View], statistics: Statistics, eos: Tensor) -> Scores:
@@ -73,6 +86,13 @@ def _scores(views: list[View], statistics: Statistics, eos: Tensor) -> Scores:
         changed=pad_sequence(
             [
                 _changed(view, proposal)
+                for view, proposal in zip(views, torch.split(statistics.proposal, lengths), strict=True)
+            ],
+            batch_first=True,
+        ),
+        agreed=pad_sequence(
+            [
+                agreeing(view, proposal)
                 for view, proposal in zip(views, torch.split(statistics.proposal, lengths), strict=True)
             ],
             batch_first=True,
@@ -156,6 +176,7 @@ def follow_renoise(view: View, statistics: Statistics) -> Change:
         cells,
         torch.zeros_like(cells),
         _with(view, tokens[0]),
+        torch.zeros_like(cells),
         best,
         stop=bool(settled) or out_of_steps or run.concluding,
     )

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from dllm_worker.decoding.changes import Change, follow_renoise, follow_rules
+from dllm_worker.decoding.guessing import draft
+from dllm_worker.decoding.logprobs import note
 from dllm_worker.decoding.pace import skip_idle_steps, step_quota
 from dllm_worker.decoding.telling import tell
 from dllm_worker.decoding.trace import StepTrace
@@ -47,6 +49,7 @@ def _conclude(turn: Turn) -> list[Event]:
     events = tell(turn.run)
     if not (events and isinstance(events[-1], Finish)):
         open_next(turn.run)
+        draft(turn.run)
         skip_idle_steps(turn.run)
     return events
 
@@ -83,7 +86,7 @@ def _apply(views: list[View], statistics: list[Statistics], eos: Tensor) -> list
         own = Statistics.concatenate([statistics[i] for i in masked])
         for i, change in zip(masked, follow_rules([views[i] for i in masked], own, eos), strict=True):
             changes[i] = change
-            denoise(views[i].run, views[i].canvas, change.accepted, change.edited, change.proposal)
+            denoise(views[i].run, views[i].canvas, change)
     for i in set(ruled) - set(masked):
         changes[i] = change = follow_renoise(views[i], statistics[i])
         renoise(views[i].run, views[i].canvas, change)
@@ -92,6 +95,8 @@ def _apply(views: list[View], statistics: list[Statistics], eos: Tensor) -> list
             take(view.run, view.turn.fed, own.proposal)
         elif view.turn.fed.outcome == "verify":
             verify(view.run, own.proposal)
+    for view, own, what in zip(views, statistics, changes, strict=True):
+        note(view, own, what)
     return changes
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 from dllm_worker.canvas import total_length
-from dllm_worker.request import Commit, Draft, Event, Finish, FinishReason
+from dllm_worker.request import Commit, Draft, Event, Finish, FinishReason, TokenLogprobs
 from dllm_worker.running import Running
 from dllm_worker.sampling.samplers import SAMPLERS
 
@@ -62,7 +62,14 @@ def _commit(run: Running) -> list[Event]:
     if not fresh:
         return []
     _count_told(run, fresh)
-    return [Commit(run.request.id, canvas.index, canvas.step, begin - prompt, tuple(fresh), run.usage)]
+    start, logprobs = begin - prompt, _take_logprobs(run, begin, len(fresh))
+    return [Commit(run.request.id, canvas.index, canvas.step, start, tuple(fresh), run.usage, logprobs)]
+
+
+def _take_logprobs(run: Running, begin: int, count: int) -> tuple[TokenLogprobs | None, ...]:
+    if run.request.logprobs is None:
+        return ()
+    return tuple(run.logprobs.pop(position, None) for position in range(begin, begin + count))
 
 
 def _count_told(run: Running, fresh: list[int]) -> None:
@@ -73,6 +80,14 @@ def _count_told(run: Running, fresh: list[int]) -> None:
         ends = run.spec.eos_token_ids
         written = sum(template[start + i] is None and token not in ends for i, token in enumerate(fresh))
     run.usage = replace(run.usage, completion_tokens=run.usage.completion_tokens + written)
+    if run.guess is not None:
+        before = run.written(len(run.request.prompt) + start)
+        accepted, rejected = run.guess.compare(before, torch.tensor(fresh))
+        run.usage = replace(
+            run.usage,
+            accepted_prediction_tokens=run.usage.accepted_prediction_tokens + accepted,
+            rejected_prediction_tokens=run.usage.rejected_prediction_tokens + rejected,
+        )
 
 
 def until_eos(run: Running, tokens: list[int]) -> int:

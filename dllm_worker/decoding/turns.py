@@ -106,6 +106,8 @@ def proposal_parameters(views: list[View], device: torch.device) -> ProposalPara
     """How each of the views' positions proposes its token."""
     counts = torch.tensor([len(view.positions) for view in views])
     sampling = [view.run.request.sampling for view in views]
+    asked = [view.run.request.logprobs for view in views]
+    alternatives = [count for count in asked if count is not None]
 
     def spread(values: list[float] | list[int] | list[bool]) -> Tensor:
         return torch.tensor(values).repeat_interleave(counts).to(device)
@@ -116,6 +118,8 @@ def proposal_parameters(views: list[View], device: torch.device) -> ProposalPara
         top_k=spread([s.top_k for s in sampling]),
         tempered=spread([view.tempered for view in views]),
         nucleus_first=spread([view.run.spec.conventions.nucleus_first for view in views]),
+        asked=spread([count is not None for count in asked]) if alternatives else None,
+        alternatives=max(alternatives, default=0),
     )
 
 

@@ -16,15 +16,17 @@ if TYPE_CHECKING:
     from dllm_worker.decoding.changes import Change
 
 
-def denoise(run: Running, canvas: Canvas, accepted: Tensor, edited: Tensor, proposal: Tensor) -> None:
-    """One step of absorbing diffusion; all three are ``[canvas.length]``, and only accepted and edited cells change."""
+def denoise(run: Running, canvas: Canvas, change: Change) -> None:
+    """One step of absorbing diffusion: only accepted, edited and refuted cells change."""
     complete = run.sequence.is_settled(canvas.start, canvas.end)
-    run.sequence.accept(canvas.start, accepted | edited, proposal)
+    run.sequence.accept(canvas.start, change.accepted | change.edited, change.proposal)
+    run.sequence.mask(canvas.start, change.refuted, run.spec.mask_token_id or 0)
     canvas.step += 1
+    canvas.seeded = 0
     if run.concluding:
         canvas.settled = True
     elif SAMPLERS[run.request.sampling.algorithm].edits:
-        _count_post_step(run, canvas, final=complete and not bool(edited.any()))
+        _count_post_step(run, canvas, final=complete and not bool(change.edited.any()))
     elif run.request.sampling.algorithm != "linear_speculation":
         canvas.settled = run.sequence.is_settled(canvas.start, canvas.end)
 
@@ -55,9 +57,8 @@ def take(run: Running, fed: Pass, proposal: Tensor) -> None:
     run.sequence.masked[fed.eligible] = False
     if any(span.denoised for span in fed.spans):
         canvas.step += 1
-    canvas.settled = run.sequence.is_settled(canvas.start, canvas.end) and (
-        canvas.length == 1 or run.request.sampling.algorithm != "linear_speculation"
-    )
+    complete = run.sequence.is_settled(canvas.start, canvas.end) and not canvas.seeded
+    canvas.settled = complete and (canvas.length == 1 or run.request.sampling.algorithm != "linear_speculation")
 
 
 def verify(run: Running, proposal: Tensor) -> None:

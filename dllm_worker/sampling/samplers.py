@@ -55,14 +55,26 @@ SAMPLERS: Mapping[Algorithm, Sampler] = {
 }
 
 
+AGREEMENT = 1 / 3
+"""The confidence from which a proposal that was predicted is accepted. With less, models agree by chance with much that
+is wrong, and a text begun so goes on so."""
+
+
 def accept(algorithms: list[Algorithm], scores: Scores, bounds: Bounds) -> Tensor:
-    """Run each canvas's own rule, then the early exit that accepts all that is left of a settled canvas."""
+    """Run each canvas's own rule, then the early exit that accepts all that is left of a settled canvas.
+
+    What agrees with the request's prediction is accepted from a probability of ``AGREEMENT`` on. Where that alone pays
+    the quota nothing else is, so that no position is forced which had better wait for it.
+    """
     accepted = torch.zeros_like(scores.masked)
     free = replace(scores, masked=scores.masked & ~held_back(scores, bounds))
     chosen = [SAMPLERS[algorithm].rule for algorithm in algorithms]
     for rule in dict.fromkeys(chosen):
         own = torch.tensor([other is rule for other in chosen], device=accepted.device)
         accepted |= rule(free, bounds) & own[:, None]
+    agreed = free.masked & scores.agreed & (scores.confidence >= AGREEMENT)
+    pays = agreed.any(-1) & (agreed.sum(-1) >= bounds.quota)
+    accepted = torch.where(pays[:, None], agreed, accepted | agreed)
     return accepted | (scores.masked & settled(scores, bounds)[:, None])
 
 

@@ -14,7 +14,7 @@ class Scores:
 
     ``masked`` says which positions may be accepted, ``changed`` which settled ones may be edited and would get
     another token. ``confidence``, ``margin``, ``gap`` and ``entropy`` are as in ``Statistics``, ``order`` is uniform
-    noise and ``ends`` marks proposals that end the sequence.
+    noise and ``ends`` marks proposals that end the sequence. ``agreed`` ones are what the request predicts.
     """
 
     masked: Tensor
@@ -25,6 +25,7 @@ class Scores:
     order: Tensor
     ends: Tensor
     changed: Tensor
+    agreed: Tensor
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torch.nn import functional
 from dllm_worker.models.head import Head
 from dllm_worker.noise import Draws, NoiseKeys
 from dllm_worker.sampling.distribution import EXCLUDED, Distribution, keep_top, tempered
+from dllm_worker.sampling.likelihood import Likelihoods
 from dllm_worker.shapes import ROW_BUCKET, bucketed
 
 TILE_ELEMENTS = 1 << 21
@@ -24,7 +25,8 @@ class ProposalParameters:
 
     Where ``tempered`` (bool) holds, confidence, margin and entropy are those of the distribution which is left after
     temperature, top-k and top-p; elsewhere, and at temperature 0, they are those of the model's own. ``nucleus_first``
-    (bool) is as in :func:`keep_top`.
+    (bool) is as in :func:`keep_top`. ``asked`` (bool) rows want log-probabilities and up to ``alternatives`` other
+    tokens; ``None`` where no row does.
     """
 
     temperature: Tensor
@@ -32,9 +34,19 @@ class ProposalParameters:
     top_k: Tensor
     tempered: Tensor
     nucleus_first: Tensor
+    asked: Tensor | None = None
+    alternatives: int = 0
 
     def select(self, rows: Tensor) -> ProposalParameters:
-        return ProposalParameters(*(getattr(self, field.name)[rows] for field in fields(self)))
+        return ProposalParameters(
+            self.temperature[rows],
+            self.top_p[rows],
+            self.top_k[rows],
+            self.tempered[rows],
+            self.nucleus_first[rows],
+            None if self.asked is None else self.asked[rows],
+            self.alternatives,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +56,7 @@ class Statistics:
     ``confidence`` is the probability of ``proposal``, ``margin`` that of the most probable token less that of the
     runner-up, ``entropy`` that of the whole distribution in nats. ``best`` is the model's most probable token, of
     equals the lowest id, and ``gap`` how far its logit lies above the next one, before temperature and filters.
+    ``likelihoods`` are there where a row asks for them.
     """
 
     proposal: Tensor
@@ -52,26 +65,34 @@ class Statistics:
     gap: Tensor
     entropy: Tensor
     best: Tensor
+    likelihoods: Likelihoods | None = field(default=None, kw_only=True)
 
     def spread(self, rows: Tensor, count: int) -> Statistics:
-        """These statistics at ``rows`` of ``count``; the others are zero."""
+        """These statistics, less their likelihoods, at ``rows`` of ``count``; the others are zero."""
         return Statistics(*(values.new_zeros(count).index_copy_(0, rows, values) for values in self._columns()))
 
     def split(self, lengths: list[int]) -> list[Statistics]:
         """These statistics in consecutive pieces."""
-        pieces = [torch.split(values, lengths) for values in self._columns()]
-        return [Statistics(*piece) for piece in zip(*pieces, strict=True)]
+        columns = zip(*(torch.split(values, lengths) for values in self._columns()), strict=True)
+        pieces = [Statistics(*piece) for piece in columns]
+        if self.likelihoods is None:
+            return pieces
+        asked = self.likelihoods.split(lengths)
+        return [replace(piece, likelihoods=own) for piece, own in zip(pieces, asked, strict=True)]
 
     def cpu(self) -> Statistics:
-        return Statistics(*(values.cpu() for values in self._columns()))
+        asked = None if self.likelihoods is None else self.likelihoods.cpu()
+        return replace(Statistics(*(values.cpu() for values in self._columns())), likelihoods=asked)
 
     @staticmethod
     def concatenate(parts: list[Statistics]) -> Statistics:
         columns = zip(*(part._columns() for part in parts), strict=True)
-        return Statistics(*(torch.cat(column) for column in columns))
+        asked = [part.likelihoods for part in parts if part.likelihoods is not None]
+        likelihoods = Likelihoods.concatenate(asked) if asked else None
+        return replace(Statistics(*(torch.cat(column) for column in columns)), likelihoods=likelihoods)
 
     def _columns(self) -> list[Tensor]:
-        return [getattr(self, field.name) for field in fields(self)]
+        return [self.proposal, self.confidence, self.margin, self.gap, self.entropy, self.best]
 
 
 def head_statistics(
@@ -147,4 +168,6 @@ def _tile_statistics(own: Distribution, parameters: ProposalParameters, keys: No
             left, rows = Distribution.of(heated[among]), sampled[among]
             confidence[rows] = left.probability(proposal[rows])
             margin[rows], entropy[rows] = left.margin, left.entropy
-    return Statistics(proposal, confidence, margin, own.gap, entropy, own.best)
+    asked = parameters.asked
+    likelihoods = None if asked is None else Likelihoods.of(own, proposal, asked, parameters.alternatives)
+    return Statistics(proposal, confidence, margin, own.gap, entropy, own.best, likelihoods=likelihoods)

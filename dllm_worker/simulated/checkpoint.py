@@ -1,6 +1,6 @@
 """A simulated request in mid-flight as a value, and as bytes.
 
-Layout of version 1: the magic ``DLSC``; UTF-8 JSON of version, request, fingerprint, canvas, step, told and usage;
+Layout of version 2: the magic ``DLSC``; UTF-8 JSON of version, request, fingerprint, canvas, step, told and usage;
 uint32 CRC-32 of all that, little-endian. The tokens follow from the request.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from dllm_worker.interface import CheckpointError
 from dllm_worker.request import Usage
 
-MAGIC, VERSION = b"DLSC", 1
+MAGIC, VERSION = b"DLSC", 2
 _CHECK = 4
 
 

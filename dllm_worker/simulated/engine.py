@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from dllm_worker.capabilities import CapabilityError
 from dllm_worker.interface import CheckpointError, EngineLimits, EngineLoad, EngineStats, fingerprint
 from dllm_worker.request import Event, Finish, Request, RequestError
 from dllm_worker.scheduling.planner import plan
@@ -155,8 +156,16 @@ class SimulatedEngine:
 
     def _queue(self, request: Request, checkpoint: SimulatedCheckpoint | None) -> None:
         validate(request, self.spec)
+        _refuse_what_needs_a_model(request)
         if self._admission.find(request.id) is not None:
             raise RequestError(f"request id {request.id!r} is in use", "id")
         if self._admission.pages_of(request) > self._admission.pages:
             raise RequestError("the request needs more cache than this engine has", "prompt")
         self._admission.queue(Simulation.start(request, self.spec, self._vocabulary, self.device, checkpoint))
+
+
+def _refuse_what_needs_a_model(request: Request) -> None:
+    if request.logprobs is not None:
+        raise CapabilityError("a simulated device draws its tokens without probabilities", "logprobs")
+    if request.prediction:
+        raise CapabilityError("a simulated device agrees with no prediction", "prediction")

@@ -53,6 +53,8 @@ class Client:
     """Streams completions from a gateway. A stream that is cut is taken up again where it can be."""
 
     def __init__(self, base_url: str, key: str) -> None:
+        self.told: dict[str, Json] = {}
+        """The usage that came first of each request."""
         self.http = httpx.AsyncClient(
             base_url=base_url, headers={"authorization": f"Bearer {key}"}, timeout=httpx.Timeout(PATIENCE_SECONDS)
         )
@@ -62,8 +64,9 @@ class Client:
         reply = await self.http.post("/v1/completions", json=unary(body))
         reply.raise_for_status()
         whole = reply.json()
-        choice, work = whole["choices"][0], whole["usage"]["diffusion"]
-        return Answer(choice["text"], choice["finish_reason"], work["position_forwards"])
+        choice, usage = whole["choices"][0], whole["usage"]
+        self.told[whole["id"]] = usage
+        return Answer(choice["text"], choice["finish_reason"], usage["diffusion"]["position_forwards"])
 
     async def answers(self, bodies: Sequence[Json]) -> list[Answer]:
         """The same of several at once."""
@@ -139,6 +142,7 @@ class Client:
         seen.id = chunk.get("id") or seen.id
         if chunk.get("usage"):
             seen.position_forwards = chunk["usage"]["diffusion"]["position_forwards"]
+            self.told.setdefault(seen.id, chunk["usage"])
 
 
 async def events(reply: httpx.Response) -> AsyncIterator[tuple[int | None, Json | None]]:

@@ -9,24 +9,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
+from pydantic import SecretStr
+
 from cluster.hosting import prepare_environment, ray_hosting
 from cluster.valkey import free_port
 from deployments.config import (
+    AdminConfig,
     ClusterConfig,
     GatewayConfig,
+    GrpcConfig,
     HttpConfig,
     ModelConfig,
     PoolConfig,
     SimulationConfig,
     StateConfig,
 )
+from deployments.tenancy.declared import KeyConfig
+from deployments.tenancy.keys import make_key
 from tests.chaos.nemesis import Nemesis, until
 from tests.chaos.notes import FOLDER, Notes
 from tests.chaos.state_server import StateServer, state_server
 from tests.chaos.tcp_proxy import ProxyThread, proxy_thread
 
-KEY = "dllm_dev_chaos_0123456789"
-KEYS = {KEY: "acme"}
+KEY = make_key("test", lambda count: b"c" * count)
+METERED_KEYS = tuple(make_key("test", bytes([number]).__mul__) for number in range(3))
+"""Keys of tenants of their own, so that the usage of each is that of one test."""
+
+TENANTS = {KEY: "acme"} | {key: f"metered-{number}" for number, key in enumerate(METERED_KEYS)}
 REAL, SIMULATED = "tiny-code", "simulated"
 LEASE_SECONDS = 6.0
 STALL_SECONDS = 6.0
@@ -54,7 +63,7 @@ class ChaosCluster:
 
         from deployments.app import build
 
-        serve.run(build(config, _url(self.network), KEYS), name=config.name, route_prefix="/")
+        serve.run(build(config, _url(self.network)), name=config.name, route_prefix="/")
 
     def _is_whole(self, model: ModelConfig, nemesis: Nemesis) -> bool:
         return len(nemesis.ready(model.id)) >= sum(pool.replicas for pool in model.pools)
@@ -78,7 +87,10 @@ def configuration(*models: ModelConfig, gateways: int = 1) -> ClusterConfig:
     return ClusterConfig(
         http=HttpConfig(port=free_port()),
         state=StateConfig(lease_seconds=LEASE_SECONDS),
+        grpc=GrpcConfig(port=None),
+        admin=AdminConfig(port=free_port()),
         gateway=GatewayConfig(replicas=gateways, cpus=0.05),
+        keys=[KeyConfig(tenant=tenant, key=SecretStr(key)) for key, tenant in TENANTS.items()],
         models=list(models),
     )
 
@@ -89,7 +101,7 @@ def chaos_cluster(config: ClusterConfig, folder: Path) -> Iterator[ChaosCluster]
     notes, state = folder / "notes", folder / "state"
     notes.mkdir()
     state.mkdir()
-    prepare_environment(config.ray)
+    prepare_environment(config)
     from tests.chaos.observed import ObservedWorker
 
     with ExitStack() as parts:
@@ -97,7 +109,7 @@ def chaos_cluster(config: ClusterConfig, folder: Path) -> Iterator[ChaosCluster]
         parts.enter_context(mock.patch("deployments.app.Worker", ObservedWorker))
         server = parts.enter_context(state_server(state, durable=True))
         network = parts.enter_context(proxy_thread(server.port))
-        parts.enter_context(ray_hosting(config, _url(network), KEYS))
+        parts.enter_context(ray_hosting(config, _url(network)))
         yield ChaosCluster(config, f"http://127.0.0.1:{config.http.port}", Notes(notes), server, network)
 
 

@@ -118,10 +118,11 @@ async def test_the_watcher_sees_each_chunk() -> None:
 
 async def test_what_a_request_gives_undisturbed() -> None:
     usage = {"diffusion": {"position_forwards": 7}}
-    whole = {"choices": [{"text": "ab", "finish_reason": "stop"}], "usage": usage}
+    whole = {"id": "cmpl-1", "choices": [{"text": "ab", "finish_reason": "stop"}], "usage": usage}
     client, asked = client_of(httpx.Response(200, json=whole))
     watched = {"diffusion": {"stream": "canvas", "max_steps": 4}}
     assert await client.answer(BODY | watched) == EXPECTED
+    assert client.told == {"cmpl-1": usage}
     await client.close()
     assert json.loads(asked[0].content) == {"model": "m", "prompt": "p", "diffusion": {"max_steps": 4}}
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from cluster.runtime import RunningCluster
 from deployments.config import ClusterConfig
+from deployments.tenancy.keys import make_key
 
-KEY = "dllm_dev_test_0123456789abcdef"
+KEY = make_key("test", lambda count: b"k" * count)
 
 
 def configuration(state_url: str = "redis://127.0.0.1:1/0") -> ClusterConfig:
@@ -13,6 +14,8 @@ def configuration(state_url: str = "redis://127.0.0.1:1/0") -> ClusterConfig:
     return ClusterConfig.model_validate(
         {
             "http": {"port": 0},
+            "grpc": {"port": 0},
+            "admin": {"port": 0},
             "state": {"url": state_url},
             "keys": [{"tenant": "acme", "key": KEY}],
             "models": [{"id": "tiny-code", "checkpoint": "embedded:tiny-code"}],
@@ -22,4 +25,5 @@ def configuration(state_url: str = "redis://127.0.0.1:1/0") -> ClusterConfig:
 
 def running(base_url: str = "http://127.0.0.1:8000/v1", *, ready: bool = True) -> RunningCluster:
     """A cluster whose process is no process of ours."""
-    return RunningCluster(2**22 + 1, base_url, KEY, "redis://:secret@127.0.0.1:1/0", None, ready)
+    state_url, admin_url = "redis://:secret@127.0.0.1:1/0", "http://127.0.0.1:8001"
+    return RunningCluster(2**22 + 1, base_url, KEY, state_url, None, admin_url, "an-admin-key", "127.0.0.1:9000", ready)

@@ -3,18 +3,20 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from pydantic import SecretStr
 from redis import Redis
 from redis.exceptions import ConnectionError
 
-from cluster.local import PortTaken, base_url, run, tenants_by_key, with_port
+from cluster.local import PortTaken, completed, record_of, run
 from cluster.runtime import RunningCluster, RuntimeDirectory
-from deployments.config import ClusterConfig
+from deployments.config import AdminConfig, ClusterConfig
 from tests.cluster.clusters import KEY, configuration
 
 
@@ -32,17 +34,17 @@ class RecordedHosting:
 
     starting: Callable[[], None] = nothing
     ending: Callable[[], None] = nothing
-    served: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
+    served: list[tuple[ClusterConfig, str]] = field(default_factory=list)
     ended: int = 0
 
-    def __call__(self, config: ClusterConfig, state_url: str, keys: Mapping[str, str]) -> AbstractContextManager[None]:
-        return self._serve(state_url, keys)
+    def __call__(self, config: ClusterConfig, state_url: str) -> AbstractContextManager[None]:
+        return self._serve(config, state_url)
 
     @contextmanager
-    def _serve(self, state_url: str, keys: Mapping[str, str]) -> Iterator[None]:
+    def _serve(self, config: ClusterConfig, state_url: str) -> Iterator[None]:
         try:
             self.starting()
-            self.served.append((state_url, keys))
+            self.served.append((config, state_url))
             yield
         finally:
             self.ending()
@@ -70,7 +72,10 @@ def test_it_serves_until_a_signal_and_leaves_nothing(runtime: RuntimeDirectory, 
     assert running is not None
     assert running.ready
     assert running == published
-    assert hosting.served == [(running.state_url, {KEY: "acme"})]
+    ((config, state_url),) = hosting.served
+    assert state_url == running.state_url
+    assert (running.api_key, base_port(running)) == (KEY, config.http.port)
+    assert (running.admin_key, running.admin_url) == (opened(config.admin.key), f"http://127.0.0.1:{config.admin.port}")
     assert hosting.ended == 1
     assert not runtime.is_held()
     assert handlers == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
@@ -118,17 +123,34 @@ def test_a_failing_start_is_reported_and_leaves_nothing(runtime: RuntimeDirector
 
 
 def test_a_port_that_is_taken_is_refused_before_anything_starts(runtime: RuntimeDirectory) -> None:
-    taken = with_port(configuration())
-    hosting = RecordedHosting()
-    with socket.create_server((taken.http.host, taken.http.port)), pytest.raises(PortTaken, match="Address already"):
-        run(taken, runtime, hosting, lambda running: interrupt())
-    assert hosting.served == []
+    for section in ("http", "admin", "grpc"):
+        taken, hosting = completed(configuration()), RecordedHosting()
+        port = getattr(taken, section).port
+        with socket.create_server(("127.0.0.1", port)), pytest.raises(PortTaken, match="Address already"):
+            run(taken, runtime, hosting, lambda running: interrupt())
+        assert hosting.served == []
 
 
-def test_without_keys_there_is_one_for_development() -> None:
-    ((key, tenant),) = tenants_by_key(ClusterConfig()).items()
-    assert key.startswith("dllm_dev_")
-    assert tenant == "dev"
+def test_without_keys_there_is_one_for_development(caplog: pytest.LogCaptureFixture) -> None:
+    config = completed(ClusterConfig.model_validate({"http": {"port": 0}, "grpc": {"port": 0}, "admin": {"port": 0}}))
+    (entry,) = config.keys
+    assert opened(entry.key).startswith("dllm_dev_")
+    assert entry.tenant == "dev"
+    assert config.grpc.reflection
+    assert "no key is configured" in caplog.text
+
+
+def test_a_cluster_with_keys_gets_no_other_and_no_reflection() -> None:
+    config = completed(configuration())
+    assert [opened(entry.key) for entry in config.keys] == [KEY]
+    assert config.grpc.reflection is None
+
+
+def test_an_admin_key_is_made_unless_there_is_one() -> None:
+    made = opened(completed(configuration()).admin.key)
+    assert made != opened(completed(configuration()).admin.key)
+    own = configuration().model_copy(update={"admin": AdminConfig(port=0, key=SecretStr("an-admin-key-of-mine"))})
+    assert opened(completed(own).admin.key) == "an-admin-key-of-mine"
 
 
 @pytest.mark.parametrize(
@@ -140,4 +162,14 @@ def test_without_keys_there_is_one_for_development() -> None:
     ],
 )
 def test_the_base_url_is_one_that_can_be_reached(host: str, url: str) -> None:
-    assert base_url(ClusterConfig.model_validate({"http": {"host": host}})) == url
+    config = ClusterConfig.model_validate({"http": {"host": host}})
+    assert record_of(config, "redis://127.0.0.1", None).base_url == url
+
+
+def opened(key: SecretStr | None) -> str:
+    assert key is not None
+    return key.get_secret_value()
+
+
+def base_port(running: RunningCluster) -> int | None:
+    return urlsplit(running.base_url).port

@@ -11,12 +11,12 @@ from deployments.config import (
     AcceleratorConfig,
     CanvasSizes,
     ClusterConfig,
-    ConfigError,
     GatewayConfig,
     ModelConfig,
     PoolConfig,
     RoutingConfig,
 )
+from deployments.document import ConfigError
 from dllm_worker.models.checkpoint import describe, resolve_checkpoint
 
 CODE = "embedded:tiny-code"
@@ -32,8 +32,8 @@ def sized(name: str, least: int, most: int, **config: Any) -> PoolConfig:
 
 def deployments_of(config: ClusterConfig) -> dict[str, Any]:
     """All that the application is made of, by name."""
-    gateway = build(config, "redis://localhost", {})._bound_deployment
-    workers = [worker for pools in gateway.init_args[3].values() for worker in pools.values()]
+    gateway = build(config, "redis://localhost")._bound_deployment
+    workers = [worker for pools in gateway.init_args[2].values() for worker in pools.values()]
     return {bound.name: bound for bound in (gateway, *(worker._bound_deployment for worker in workers))}
 
 
@@ -85,4 +85,4 @@ def test_requests_may_ask_for_the_canvases_that_are_served() -> None:
     assert served(description, model(PoolConfig())) == description
     assert served(description, model(sized("a", 1, 64), sized("b", 65, 100))).spec.max_canvas_length == 100
     with pytest.raises(ConfigError, match="org/code: no pool serves its own canvas of 32 positions"):
-        build(ClusterConfig(models=[model(sized("a", 1, 31))]), "redis://localhost", {})
+        build(ClusterConfig(models=[model(sized("a", 1, 31))]), "redis://localhost")

@@ -7,10 +7,14 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from deployments.config import ClusterConfig, ConfigError, ModelConfig, PoolConfig, SimulationConfig, load_config
+from deployments.config import ClusterConfig, ModelConfig, PoolConfig, SimulationConfig, load_config
+from deployments.document import ConfigError
+from deployments.tenancy.keys import make_key
 from dllm_worker.simulated.device import SimulatedDevice
 
 EXAMPLE = Path(__file__).parents[2] / "cluster.yaml"
+
+KEY = make_key("test")
 
 REFUSED = {
     "models: [{id: a, checkpoint: b, pools: [{replicaz: 1}]}]": "models.0.pools.0.replicaz: unknown key",
@@ -41,7 +45,8 @@ REFUSED = {
     "models: [{id: a, checkpoint: b, device: cuda}]": "models.0: device cuda needs gpus above 0 in each pool",
     "state: {url: 'http://host'}": "state.url: expected embedded, or a redis",
     "ray: {address: 'ray://head:10001'}": "state.url: the embedded server serves this machine only",
-    "keys: [{tenant: a, key: 0123456789abcdef}, {tenant: b, key: 0123456789abcdef}]": "keys: two entries",
+    f"keys: [{{tenant: a, key: {KEY}}}, {{tenant: b, key: {KEY}}}]": "keys: ",
+    "keys: [{tenant: a, key: short}]": "keys.0.key: expected a key of the form",
     "name: a\nname: b": "name: given twice",
     "models: [": "while parsing",
     "- 1": "Input should be a valid dictionary",
@@ -115,9 +120,11 @@ def test_a_refusal_does_not_repeat_a_secret(tmp_path: Path, text: str) -> None:
 
 
 def test_a_key_is_not_shown_with_the_configuration(tmp_path: Path) -> None:
-    config = load_config(write(tmp_path, "keys: [{tenant: a, key: 0123456789abcdef}]"))
-    assert "0123456789abcdef" not in repr(config)
-    assert config.keys[0].key.get_secret_value() == "0123456789abcdef"
+    key = make_key("test")
+    config = load_config(write(tmp_path, f"keys: [{{tenant: a, key: {key}}}]"))
+    assert key not in repr(config)
+    assert config.keys[0].key is not None
+    assert config.keys[0].key.get_secret_value() == key
 
 
 def test_the_longest_canvas_is_that_of_any_pool(tmp_path: Path) -> None:

@@ -91,7 +91,9 @@ def test_what_the_gateway_asks_needs_no_torch() -> None:
 
 
 def test_what_a_model_can_run() -> None:
-    assert capabilities(UNIFORM) == Capabilities(("renoise",), (), {"causal": ("none",)}, infill=True, guidance=False)
+    assert capabilities(UNIFORM) == Capabilities(
+        ("renoise",), (), {"causal": ("none",)}, infill=True, guidance=False, prediction=("renoise",)
+    )
     every = ("none", "prefix", "dual", "vicinity")
     both = capabilities(replace(ABSORBING, other_attentions=("bidirectional",)))
     assert (both.context_attentions, both.caches) == (

@@ -174,10 +174,10 @@ def test_a_canvas_of_256_positions_takes_at_most_4_kib() -> None:
     assert len(approximate.to_bytes()) <= 4096
 
 
-def test_the_layout_of_version_1_stays() -> None:
+def test_the_layout_of_version_2_stays() -> None:
     small = some(tokens=torch.tensor([7, 8, 9]), masked=torch.tensor([False, True, True]))
     data = small.to_bytes()
-    assert data[:6] == b"DLCP\x01\x00"
+    assert data[:6] == b"DLCP\x02\x00"
     length = int.from_bytes(data[6:10], "little")
     assert data[10 : 10 + length].startswith(
         b'{"id":"a","fingerprint":"0123456789abcdef","told":0,"usage":[512,0,0,0,7,'
@@ -201,8 +201,8 @@ def test_cut_bytes_are_refused(length: int) -> None:
 
 def test_other_versions_are_refused_by_number() -> None:
     data = bytearray(some().to_bytes())
-    data[4] = 2
-    with pytest.raises(CheckpointError, match="version 2; this engine reads version 1"):
+    data[4] = 1
+    with pytest.raises(CheckpointError, match="version 1; this engine reads version 2"):
         Checkpoint.from_bytes(bytes(data))
 
 

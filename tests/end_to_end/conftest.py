@@ -7,22 +7,29 @@ from dataclasses import dataclass
 
 import pytest
 from openai import AsyncOpenAI, OpenAI
+from pydantic import SecretStr
 
 from cluster.hosting import ray_hosting
 from cluster.valkey import free_port
-from deployments.config import ClusterConfig, HttpConfig, ModelConfig, PoolConfig
+from deployments.config import AdminConfig, ClusterConfig, GrpcConfig, HttpConfig, ModelConfig, PoolConfig
+from deployments.tenancy.declared import KeyConfig
+from deployments.tenancy.keys import make_key
 
-KEY, FOREIGN_KEY = "dllm_dev_acmeacme_key", "dllm_dev_umbrella_key"
+KEY, FOREIGN_KEY = make_key("test", lambda count: b"a" * count), make_key("test", lambda count: b"u" * count)
+ADMIN_KEY = "an-admin-key-for-tests"
 POOL = PoolConfig(cpus=0.2, threads=1, max_running=8, max_waiting=64)
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A running cluster and two tenants' keys."""
+    """A running cluster, two tenants' keys and the operator's."""
 
     base_url: str
+    admin_url: str
+    grpc_address: str
     key: str = KEY
     foreign_key: str = FOREIGN_KEY
+    admin_key: str = ADMIN_KEY
 
     async def stats(self, model: str) -> dict[str, int]:
         """The counters of the only replica of ``model``."""
@@ -37,13 +44,19 @@ def cluster(valkey_url: str) -> Iterator[Cluster]:
     port = free_port()
     config = ClusterConfig(
         http=HttpConfig(port=port, max_body_bytes=64 << 10, keep_alive_seconds=0.5),
+        grpc=GrpcConfig(port=free_port()),
+        admin=AdminConfig(port=free_port(), key=SecretStr(ADMIN_KEY)),
+        keys=[
+            KeyConfig(tenant=tenant, key=SecretStr(key)) for key, tenant in ((KEY, "acme"), (FOREIGN_KEY, "umbrella"))
+        ],
         models=[
             ModelConfig(id="tiny-code", checkpoint="embedded:tiny-code", pools=[POOL]),
             ModelConfig(id="tiny-sudoku", checkpoint="embedded:tiny-sudoku", pools=[POOL]),
         ],
     )
-    with ray_hosting(config, valkey_url, {KEY: "acme", FOREIGN_KEY: "umbrella"}):
-        yield Cluster(f"http://127.0.0.1:{port}")
+    with ray_hosting(config, valkey_url):
+        base_url, admin_url = (f"http://127.0.0.1:{each}" for each in (port, config.admin.port))
+        yield Cluster(base_url, admin_url, f"127.0.0.1:{config.grpc.port}")
 
 
 @pytest.fixture

@@ -2,59 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from deployments.errors import InvalidRequest
-from deployments.gateway.acceptance import accepted, headers_of
-from deployments.gateway.context import Gateway, caller
-from deployments.gateway.endpoints.answer import answer, planner
-from deployments.gateway.model import Model, find_model
-from deployments.gateway.plan import Plan
-from deployments.gateway.schema import ChatBody, CompletionBody, GenerationBody, InfillBody
+from deployments.gateway import operations
+from deployments.gateway.answers import ChatAnswer, CompletionAnswer, InfillAnswer
+from deployments.gateway.context import Gateway, arrival_of
+from deployments.gateway.documentation import answered, request_headers
+from deployments.gateway.endpoints.answer import told
+from deployments.gateway.schema import ChatBody, CompletionBody, InfillBody
 from deployments.gateway.telling import CHAT, COMPLETIONS, INFILL
 
 
 def routes(gateway: Gateway) -> APIRouter:
     """Chat, completions and infill."""
-    router = APIRouter(tags=["generate"])
+    router = APIRouter(tags=["generate"], dependencies=[Depends(request_headers)])
 
-    async def told(request: Request, body: GenerationBody, model: Model, plan: Plan, endpoint: str) -> Response:
-        _require_stream(body)
-        options, stored = body.stream_options, bool(body.store_stream)
-        telling = {"include_usage": bool(options and options.include_usage), "store_stream": stored}
-        work = accepted(caller(request), body, model, plan, endpoint, int(gateway.clock()), telling)
-        work = replace(work, record=replace(work.record, durable=stored))
-        return await answer(gateway, request, work, headers_of(body, work), outlives_client=stored)
-
-    @router.post(CHAT)
+    @router.post(CHAT, responses=answered(ChatAnswer, streams=True))
     async def chat(request: Request, body: ChatBody) -> Response:
         """Answer a conversation."""
-        model = find_model(gateway.models, body.model)
-        plan = planner(gateway, request, model, gateway.new_id("chatcmpl")).chat(body)
-        return await told(request, body, model, plan, CHAT)
+        return await told(gateway, request, await operations.chat(gateway, await arrival_of(request), body))
 
-    @router.post(COMPLETIONS)
+    @router.post(COMPLETIONS, responses=answered(CompletionAnswer, streams=True))
     async def completion(request: Request, body: CompletionBody) -> Response:
         """Continue a prompt; with `suffix`, write what stands between the two."""
-        model = find_model(gateway.models, body.model)
-        plan = planner(gateway, request, model, gateway.new_id("cmpl")).completion(body)
-        return await told(request, body, model, plan, COMPLETIONS)
+        return await told(gateway, request, await operations.completion(gateway, await arrival_of(request), body))
 
-    @router.post(INFILL)
+    @router.post(INFILL, responses=answered(InfillAnswer, streams=True))
     async def infill(request: Request, body: InfillBody) -> Response:
         """Fill the holes of a template. Everything but its holes is answered as it was given."""
-        model = find_model(gateway.models, body.model)
-        plan = planner(gateway, request, model, gateway.new_id("infill")).infill(body)
-        return await told(request, body, model, plan, INFILL)
+        return await told(gateway, request, await operations.infill(gateway, await arrival_of(request), body))
 
     return router
-
-
-def _require_stream(body: GenerationBody) -> None:
-    """Refuse what means nothing to an answer in one piece."""
-    for name in ("stream_options", "store_stream"):
-        if getattr(body, name) and not body.stream:
-            raise InvalidRequest(f"{name} needs 'stream': true.", parameter=name)

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import APIRouter
 
 from deployments.errors import NoReplica
 from deployments.gateway.context import Gateway
-
-if TYPE_CHECKING:
-    from deployments.pools.pool import Pool
+from deployments.gateway.readiness import ready_models
 
 
 def routes(gateway: Gateway) -> APIRouter:
     """Health and version, open to everyone."""
     router = APIRouter(tags=["health"])
-
-    async def is_ready(pool: Pool) -> bool:
-        try:
-            async with asyncio.timeout(gateway.settings.ready_timeout_seconds):
-                return await pool.ready()
-        except TimeoutError:
-            return False
 
     @router.get("/health/live")
     async def live() -> dict[str, str]:
@@ -34,10 +24,10 @@ def routes(gateway: Gateway) -> APIRouter:
     @router.get("/health", include_in_schema=False)
     async def ready() -> dict[str, Any]:
         """At least one model has a replica that answers; `models` says which."""
-        answers = await asyncio.gather(*(is_ready(model.pool) for model in gateway.models.values()))
-        if not any(answers):
+        models = await ready_models(gateway)
+        if not any(models.values()):
             raise NoReplica("No replica of any model is ready.")
-        return {"status": "ready", "models": dict(zip(gateway.models, answers, strict=True))}
+        return {"status": "ready", "models": models}
 
     @router.get("/version")
     async def version() -> dict[str, str]:

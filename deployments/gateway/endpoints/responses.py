@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import JSONResponse, Response
 
 from deployments.errors import InvalidRequest, ResponseNotFound, UnsupportedParameter
-from deployments.execution.execution import Work
-from deployments.gateway.acceptance import accepted, headers_of
-from deployments.gateway.context import Gateway, caller
-from deployments.gateway.endpoints.answer import answer, planner
+from deployments.gateway import operations
+from deployments.gateway.answers import Deleted, ResponseAnswer
+from deployments.gateway.auth import access_of
+from deployments.gateway.context import Gateway, arrival_of
+from deployments.gateway.documentation import answered, request_headers
+from deployments.gateway.endpoints.answer import told
 from deployments.gateway.endpoints.requests import LastEventId, StartingAfter, resumed
-from deployments.gateway.model import find_model
 from deployments.gateway.records import asking, cancelled, find_record, log_of
-from deployments.gateway.responses.body import ResponsesBody, told_of_responses
-from deployments.gateway.responses.response import ENDPOINT, ResponseShape, asked_json
+from deployments.gateway.responses.body import ResponsesBody
+from deployments.gateway.responses.response import ENDPOINT, ResponseShape
 from deployments.gateway.resumption import resume_after
 from deployments.state.record import RequestRecord
 
@@ -28,15 +28,12 @@ def routes(gateway: Gateway) -> APIRouter:
     """Responses, and what becomes of those that are stored."""
     router = APIRouter(prefix=ENDPOINT, tags=["responses"])
 
-    @router.post("")
+    @router.post("", responses=answered(ResponseAnswer, streams=True), dependencies=[Depends(request_headers)])
     async def create(request: Request, body: ResponsesBody) -> Response:
         """Answer an input; with `background`, later."""
-        _check(body)
-        work = _accepted(gateway, request, body)
-        headers, background = headers_of(body, work), bool(body.background)
-        return await answer(gateway, request, work, headers, outlives_client=background)
+        return await told(gateway, request, await operations.response(gateway, await arrival_of(request), body))
 
-    @router.get("/{response_id}")
+    @router.get("/{response_id}", responses=answered(ResponseAnswer, streams=True))
     async def retrieve(
         request: Request,
         response_id: str,
@@ -55,7 +52,7 @@ def routes(gateway: Gateway) -> APIRouter:
         record = await _stored(gateway, request, response_id)
         return resumed(gateway, record, after) if stream else await _shown(gateway, record)
 
-    @router.post("/{response_id}/cancel")
+    @router.post("/{response_id}/cancel", responses=answered(ResponseAnswer))
     async def cancel(request: Request, response_id: str) -> Response:
         """End a background response if it runs; its canvas is free within one step."""
         record = await _stored(gateway, request, response_id)
@@ -63,28 +60,21 @@ def routes(gateway: Gateway) -> APIRouter:
             raise InvalidRequest("Only a response that was created with 'background': true can be cancelled.")
         return await _shown(gateway, await cancelled(gateway, record))
 
-    @router.delete("/{response_id}")
+    @router.delete("/{response_id}", responses=answered(Deleted))
     async def delete(request: Request, response_id: str) -> Response:
         """End a stored response if it runs, and forget it."""
         record = await cancelled(gateway, await _stored(gateway, request, response_id))
         async with asking(gateway, f"the deletion of request {record.id}"):
+            await gateway.executions.settle(record.key)
             await gateway.store.delete(record.key)
         return JSONResponse({"id": record.id, "object": "response", "deleted": True})
 
     return router
 
 
-def _check(body: ResponsesBody) -> None:
-    """Refuse what contradicts itself."""
-    if body.background and not body.is_stored:
-        raise InvalidRequest("A response in the background is stored.", parameter="store")
-    if body.stream_options is not None and not body.stream:
-        raise InvalidRequest("stream_options needs 'stream': true.", parameter="stream_options")
-
-
 async def _stored(gateway: Gateway, request: Request, response_id: str) -> RequestRecord:
     """The record of a response that can be read again. Raises :class:`ResponseNotFound`."""
-    record = await find_record(gateway, caller(request).tenant, response_id)
+    record = await find_record(gateway, access_of(request), response_id)
     if record.endpoint != ENDPOINT or not record.parameters["response"]["store"]:
         raise ResponseNotFound
     return record
@@ -92,12 +82,3 @@ async def _stored(gateway: Gateway, request: Request, response_id: str) -> Reque
 
 async def _shown(gateway: Gateway, record: RequestRecord) -> Response:
     return JSONResponse(ResponseShape.of(record).state(record, await log_of(gateway, record)))
-
-
-def _accepted(gateway: Gateway, request: Request, body: ResponsesBody) -> Work:
-    model = find_model(gateway.models, body.model)
-    with told_of_responses():
-        plan = planner(gateway, request, model, gateway.new_id("resp")).chat(body.as_chat())
-    created = int(gateway.clock())
-    work = accepted(caller(request), body, model, plan, ENDPOINT, created, {"response": asked_json(body)})
-    return replace(work, record=replace(work.record, durable=body.is_stored))

@@ -14,19 +14,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from deployments.errors import InvalidRequest
+from deployments.gateway.bands import ServiceTier
 from deployments.gateway.effort import Effort
-from deployments.gateway.schema import (
-    UNSUPPORTED,
-    ChatBody,
-    Diffusion,
-    Label,
-    Message,
-    Null,
-    PositiveInt,
-    Text,
-    only,
-    within,
-)
+from deployments.gateway.fields import UNSUPPORTED, Label, Null, PositiveInt, Text, example, only, within
+from deployments.gateway.schema import ChatBody, Diffusion, Message, ResponseFormat
 from dllm_worker import ranges
 
 TEXT_PARTS = ("input_text", "output_text")
@@ -90,7 +81,7 @@ class TextOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
-    format: Annotated[None, only({"type": "text"})] = None
+    format: ResponseFormat | None = None
     verbosity: Annotated[None, only("medium")] = None
 
 
@@ -105,7 +96,9 @@ class EventOptions(BaseModel):
 class ResponsesBody(BaseModel):
     """``POST /v1/responses``; ``input`` is a text or a list of messages. What is not stored cannot be read again."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="allow", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="allow", allow_inf_nan=False, **example(input="Write a Python function.")
+    )
 
     model: Text
     input: Annotated[
@@ -129,7 +122,7 @@ class ResponsesBody(BaseModel):
     prompt_cache_key: Label | None = None
     metadata: Annotated[dict[Annotated[Text, Field(max_length=64)], Label], Field(max_length=16)] | None = None
     text: TextOptions | None = None
-    service_tier: Annotated[None, only("auto", "default")] = None
+    service_tier: ServiceTier | None = None
     previous_response_id: Null = None
     conversation: Null = None
     context_management: Null = None
@@ -169,6 +162,7 @@ class ResponsesBody(BaseModel):
             temperature=self.temperature,
             top_p=self.top_p,
             seed=self.seed,
+            service_tier=self.service_tier,
             stream=self.stream,
             diffusion=self.diffusion,
             user=self.user,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from deployments.errors import InvalidRequest, RequestCancelled, ServingError
 from deployments.execution.entries import Cancelled, Committed, Completed, Failed, decode_entry
 from deployments.gateway.assembler import Done
+from deployments.gateway.bands import TIERS
 from deployments.gateway.openai import Json, cut_short, joined
 from deployments.gateway.usage import response_usage_json
 
@@ -111,7 +112,7 @@ class ResponseShape:
             "parallel_tool_calls": False,
             "previous_response_id": None,
             "reasoning": {"effort": asked["effort"], "summary": None},
-            "service_tier": "default",
+            "service_tier": TIERS[self.parameters["tenancy"]["band"]],
             "store": asked["store"],
             "system_fingerprint": self.parameters["revision"],
             "temperature": sampling["temperature"],

@@ -7,7 +7,6 @@ from deployments.errors import (
     InternalError,
     NoReplica,
     Overloaded,
-    QueueFull,
     ReplicaLost,
     ReplicaSilent,
     ReplicasLost,
@@ -44,7 +43,7 @@ def test_a_request_that_got_further_in_between_is_not_to_blame() -> None:
         failover.wait(ReplicaLost(), 0.0, admitted=True)
 
 
-@pytest.mark.parametrize("error", [NoReplica(), Overloaded(), QueueFull()])
+@pytest.mark.parametrize("error", [NoReplica(), Overloaded()])
 def test_a_new_request_is_refused_at_once_and_an_admitted_one_waits(error: ServingError) -> None:
     with pytest.raises(type(error)):
         Failover(60.0).wait(error, 0.0, admitted=False)

@@ -16,12 +16,22 @@ from deployments.run import Progress
 from deployments.state.memory import MemoryStore
 from deployments.state.record import RequestRecord
 from deployments.state.store import RequestStore
+from deployments.telemetry.metrics import MemoryMetrics
+from deployments.tenancy.account import Accounts, Terms
+from deployments.tenancy.ledger.biller import Biller
+from deployments.tenancy.ledger.memory import MemoryLedger
+from deployments.tenancy.ledger.records import TENANCY
+from deployments.tenancy.limits.memory import MemoryLimiter
+from deployments.tenancy.queue.local import LocalQueue
+from deployments.tenancy.tenant import Tenant
 from dllm_worker.request import Commit, Finish, Request, Usage
 from tests.deployments.gateway.scripted import NOW, ScriptedPool, Step, byte_text, model
 
 TEXT = "a canvas that outlives its worker"
 TOKENS = tuple(byte_text().encode(TEXT))
 SETTINGS = ExecutionSettings(write_seconds=5.0, accept_seconds=0.05)
+QUEUE = "tiny:every"
+TERMS = Terms("request", QUEUE, "key", "default", weight=1.0, work_weight=1.0, work=1000, tokens=100)
 
 
 def scripts(*runs: Iterable[Step]) -> ScriptedPool:
@@ -48,7 +58,7 @@ def work(pool: ScriptedPool, *, durable: bool = False, stops: tuple[str, ...] = 
         tenant="acme",
         model="tiny",
         endpoint="/v1/completions",
-        parameters={},
+        parameters={"deadline": None, TENANCY: TERMS.as_json()},
         created_at=NOW,
         updated_at=NOW,
         durable=durable,
@@ -62,13 +72,24 @@ class Cluster:
 
     pool: ScriptedPool
     store: RequestStore = field(default_factory=MemoryStore)
+    ledger: MemoryLedger = field(default_factory=MemoryLedger)
     now: float = NOW
 
+    @property
+    def accounts(self) -> Accounts:
+        """Those of one gateway more, which limits nothing."""
+        clock, metrics = (lambda: self.now), MemoryMetrics()
+        queue = LocalQueue(QUEUE, lambda: 64, clock, metrics)
+        return Accounts(MemoryLimiter(clock, 15.0), {QUEUE: queue}, Biller(self.ledger, self.store.settled, metrics))
+
     def gateway(self, name: str = "gateway-a") -> Executions:
-        return Executions(self.store, {"tiny": model(self.pool)}, lambda: self.now, name, SETTINGS)
+        models = {"tiny": model(self.pool)}
+        return Executions(self.store, models, self.accounts, lambda: self.now, name, SETTINGS)
 
     async def start(self, executions: Executions, **terms: bool | str | tuple[str, ...]) -> Execution:
-        return await executions.start(work(self.pool, **terms))  # type: ignore[arg-type]
+        begun = work(self.pool, **terms)  # type: ignore[arg-type]
+        (account,), _ = await self.accounts.reserve(Tenant("acme"), [begun.record])
+        return await executions.start(begun, account)
 
 
 async def outputs_of(execution: Execution) -> list[Output]:

@@ -11,11 +11,10 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from deployments.gateway.app import create_app
 from deployments.gateway.settings import GatewaySettings
 from deployments.state.store import RequestStore
 from dllm_worker.request import Request
-from tests.deployments.gateway.scripted import KEY, NOW, OTHER_KEY, OTHER_TENANT, TENANT, ScriptedPool, Step, model
+from tests.deployments.gateway.scripted import NOW, ScriptedPool, Step, app_over, model
 
 NUMBERED = re.compile(rb"id: (\d+)\n")
 _drawn = Random(7)
@@ -29,8 +28,7 @@ def durable_gateway(
     now: Callable[[], float] = lambda: NOW,
 ) -> FastAPI:
     pool = script if isinstance(script, ScriptedPool) else ScriptedPool(script)
-    keys = {KEY: TENANT, OTHER_KEY: OTHER_TENANT}
-    return create_app({"tiny": model(pool)}, store, keys, settings, clock=now, entropy=_drawn.randbytes)
+    return app_over({"tiny": model(pool)}, store, settings, clock=now, entropy=_drawn.randbytes)
 
 
 @asynccontextmanager

@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+import os
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
 import httpx
 from fastapi import FastAPI
+from pydantic import SecretStr
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from deployments.gateway.app import create_app
+from deployments.gateway.app import create_app, create_gateway
+from deployments.gateway.ids import Clock, Entropy
 from deployments.gateway.model import Model
 from deployments.gateway.settings import GatewaySettings
-from deployments.pools.pool import Forecast
+from deployments.gateway.shared import Shared, queue_name
+from deployments.pools.pool import EVERY_CANVAS, Forecast
 from deployments.run import Progress, Run
 from deployments.state.memory import MemoryStore
 from deployments.state.store import RequestStore
+from deployments.telemetry.metrics import MemoryMetrics
+from deployments.tenancy.declared import KeyConfig, TenantConfig, declared_of
+from deployments.tenancy.directory.directory import Declared
+from deployments.tenancy.directory.memory import MemoryDirectory
+from deployments.tenancy.keys import make_key
+from deployments.tenancy.ledger.memory import MemoryLedger
+from deployments.tenancy.limits.memory import MemoryLimiter
+from deployments.tenancy.queue.local import LocalQueue
+from deployments.tenancy.verification import Verifier
 from dllm_worker.models.checkpoint import ModelDescription
 from dllm_worker.request import Commit, Event, Finish, FinishReason, Request, SamplingParameters, Usage
 from dllm_worker.spec import ModelSpec
@@ -29,8 +43,8 @@ MASK, EOS, BOS = 0, 1, 2
 SPECIALS = ("<|mask|>", "<|eos|>", "<|bos|>")
 CHAT_TEMPLATE = "{% for m in messages %}{{ m.role }}:{{ m.content }}\n{% endfor %}"
 NOW = 1_700_000_000.0
-KEY, TENANT = "key-of-acme", "acme"
-OTHER_KEY, OTHER_TENANT = "key-of-bravo", "bravo"
+KEY, TENANT = make_key("test", lambda count: b"a" * count), "acme"
+OTHER_KEY, OTHER_TENANT = make_key("test", lambda count: b"b" * count), "bravo"
 AUTHORIZED = {"authorization": f"Bearer {KEY}"}
 WORK = Usage(
     cached_tokens=2, denoising_steps=4, canvases=1, prefill_forwards=1, commit_forwards=1, position_forwards=96
@@ -107,6 +121,16 @@ class ScriptedPool:
 
     def forecast(self, request: Request) -> Forecast | None:
         return self.predicted
+
+    @property
+    def canvas_classes(self) -> tuple[str, ...]:
+        return (EVERY_CANVAS,)
+
+    def canvas_class(self, request: Request) -> str:
+        return EVERY_CANVAS
+
+    def places(self, canvas_class: str) -> int:
+        return 64
 
     async def _play(self, request: Request) -> AsyncGenerator[Progress]:
         played = False
@@ -192,21 +216,51 @@ def entropy(count: int) -> bytes:
     return b"\x07" * count
 
 
+def tenancy(*tenants: TenantConfig) -> Declared:
+    """Two tenants with a key each; ``tenants`` take the places of those of their names."""
+    keys = [KeyConfig(tenant=name, key=SecretStr(key)) for key, name in ((KEY, TENANT), (OTHER_KEY, OTHER_TENANT))]
+    return declared_of(tenants, keys, NOW)
+
+
+def in_memory(
+    models: Mapping[str, Model], store: RequestStore | None = None, *, declared: Declared | None = None, clock: Clock
+) -> Shared:
+    """What gateways have in common, in this process."""
+    names = [queue_name(id, each) for id, model in models.items() for each in model.pool.canvas_classes]
+    queues = {name: LocalQueue(name, lambda: 64, clock, MemoryMetrics()) for name in names}
+    directory = MemoryDirectory(declared or tenancy())
+    return Shared(store or MemoryStore(), directory, MemoryLimiter(clock, 15.0), MemoryLedger(), queues)
+
+
+def app_over(
+    models: Mapping[str, Model],
+    store: RequestStore | None = None,
+    settings: GatewaySettings | None = None,
+    *,
+    declared: Declared | None = None,
+    shared: Shared | None = None,
+    clock: Clock = time.time,
+    entropy: Entropy = os.urandom,
+) -> FastAPI:
+    """A gateway over ``models``, alone unless there is something ``shared``."""
+    declared = declared or tenancy()
+    shared = shared or in_memory(models, store, declared=declared, clock=clock)
+    gateway = create_gateway(models, shared, MemoryMetrics(), settings, clock=clock, entropy=entropy)
+    return create_app(gateway, Verifier(shared.directory, declared, clock))
+
+
 def gateway(
     script: Callable[[Request], Iterable[Step]] | ScriptedPool,
     store: RequestStore | None = None,
     settings: GatewaySettings | None = None,
+    *,
+    declared: Declared | None = None,
+    shared: Shared | None = None,
     **facts: Any,
 ) -> FastAPI:
     pool = script if isinstance(script, ScriptedPool) else ScriptedPool(script)
-    return create_app(
-        {"tiny": model(pool, **facts)},
-        store or MemoryStore(),
-        {KEY: TENANT, OTHER_KEY: OTHER_TENANT},
-        settings,
-        clock=lambda: NOW,
-        entropy=entropy,
-    )
+    models = {"tiny": model(pool, **facts)}
+    return app_over(models, store, settings, declared=declared, shared=shared, clock=lambda: NOW, entropy=entropy)
 
 
 def client(app: FastAPI, key: str = KEY) -> httpx.AsyncClient:

@@ -36,6 +36,7 @@ async def test_chat_answers_with_text_and_the_work_behind_it() -> None:
         "created": 1_700_000_000,
         "model": "tiny",
         "system_fingerprint": "rev-1",
+        "service_tier": "default",
         "choices": [
             {
                 "index": 0,

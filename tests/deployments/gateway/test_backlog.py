@@ -67,7 +67,17 @@ def test_text_that_looks_like_a_canvas_is_text() -> None:
     look = canvas_frame(patch(0, 1, (0, "x"))).decode()
     assert canvas_block(sse.unnumbered({"error": {"message": look}})) is None
     assert canvas_block(b"id: 1\n" + look.encode()) is None
-    assert canvas_block(look.encode()) == b"0"
+    assert canvas_block(look.encode()) == b"0.0"
+
+
+def test_canvases_of_two_choices_are_two() -> None:
+    backlog = Backlog()
+    views = [
+        sse.unnumbered({"choices": [{"index": index, "text": ""}], "diffusion": patch(0, 1, (0, text)).as_json(1)})
+        for index, text in enumerate("xy")
+    ]
+    backlog.push(b"".join(views))
+    assert backlog.take(EVERYTHING) == b"".join(views)
 
 
 def test_comments_are_for_readers_who_get_nothing_else() -> None:

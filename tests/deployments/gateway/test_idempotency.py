@@ -10,11 +10,14 @@ import httpx
 import pytest
 
 from deployments.errors import IdempotencyInProgress, IdempotencyKeyReused, Overloaded
-from deployments.gateway.idempotency import ATTEMPTS, CLAIM_SECONDS, earlier, payload_digest
+from deployments.gateway.arrival import Arrival
+from deployments.gateway.idempotency import ATTEMPTS, CLAIM_SECONDS, earlier
 from deployments.gateway.ids import ulid
 from deployments.state.memory import MemoryStore
 from deployments.state.record import RequestRecord
 from deployments.state.store import Change, Claim, RequestKey, StateUnavailable
+from deployments.tenancy.declared import TenantConfig, TenantLimits
+from deployments.tenancy.tenant import Access, KeyRecord, Tenant
 from dllm_worker.request import Request
 from tests.deployments.gateway.asgi import Connection
 from tests.deployments.gateway.durable import durable_gateway, frames, post
@@ -29,7 +32,9 @@ from tests.deployments.gateway.scripted import (
     commits,
     entropy,
     finish,
+    gateway,
     saying,
+    tenancy,
 )
 
 COMPLETION: dict[str, Any] = {"model": "tiny", "prompt": "hi"}
@@ -194,10 +199,25 @@ async def test_a_key_does_not_fail_for_ever() -> None:
 
 
 def test_a_digest_tells_requests_apart() -> None:
+    access = Access(Tenant("acme"), KeyRecord("id", "acme", "digest", NOW))
     digests = {
-        payload_digest(method, path, body)
+        Arrival(access, "req_1", f"{method} {path}", {}, body).digest
         for method in ("POST", "PUT")
         for path in ("/v1/a", "/v1/b")
         for body in (b"{}", b"{ }")
     }
     assert len(digests) == 8
+
+
+async def test_an_answer_is_repeated_whatever_the_limits() -> None:
+    limited = tenancy(TenantConfig(name=TENANT, limits=TenantLimits(requests_per_minute=1)))
+    app = gateway(saying("one text"), declared=limited)
+    async with client(app) as http:
+        answers = [
+            await http.post("/v1/completions", json=COMPLETION, headers={"idempotency-key": key})
+            for key in ("k", "k", "l")
+        ]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert answers[0].headers["x-ratelimit-remaining-requests"] == "0"
+    assert answers[0].json() == answers[1].json()
+    assert "idempotent-replayed" in answers[1].headers

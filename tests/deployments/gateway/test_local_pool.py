@@ -10,17 +10,15 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from deployments.gateway.app import create_app
 from deployments.gateway.model import Model
 from deployments.pools.pool import LocalPool
 from deployments.replica.engine_thread import EngineThread
-from deployments.state.memory import MemoryStore
 from dllm_worker.engine import Engine
 from dllm_worker.models.checkpoint import describe, resolve_checkpoint
 from dllm_worker.models.loading import LoadedModel, load_model
 from dllm_worker.text import Text
 from tests.deployments.gateway.asgi import Connection
-from tests.deployments.gateway.scripted import KEY, TENANT, client
+from tests.deployments.gateway.scripted import app_over, client
 from tests.deployments.gateway.test_stream import chunks
 
 PATH = resolve_checkpoint("embedded:tiny-code")
@@ -49,7 +47,7 @@ async def engine(loaded: LoadedModel) -> AsyncIterator[EngineThread]:
 @pytest.fixture
 def app(engine: EngineThread) -> FastAPI:
     model = Model("tiny-code", describe(PATH), Text.load(PATH), LocalPool(engine))
-    return create_app({"tiny-code": model}, MemoryStore(), {KEY: TENANT})
+    return app_over({"tiny-code": model})
 
 
 async def post(app: FastAPI, path: str, body: dict[str, Any]) -> httpx.Response:

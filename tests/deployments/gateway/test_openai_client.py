@@ -61,12 +61,12 @@ async def test_errors_are_those_of_the_sdk() -> None:
         with pytest.raises(openai.NotFoundError) as missing:
             await client.chat.completions.create(model="huge", messages=MESSAGES)
         with pytest.raises(openai.BadRequestError) as refused:
-            await client.chat.completions.create(model="tiny", messages=MESSAGES, n=2)
+            await client.chat.completions.create(model="tiny", messages=MESSAGES, n=17)
     async with sdk(saying("never"), key="wrong") as client:
         with pytest.raises(openai.AuthenticationError):
             await client.models.list()
     assert (missing.value.code, missing.value.param) == ("model_not_found", "model")
-    assert (refused.value.code, refused.value.param) == ("unsupported_parameter", "n")
+    assert (refused.value.code, refused.value.param) == ("invalid_request_error", "n")
     assert refused.value.request_id == refused.value.response.headers["x-request-id"]
 
 
@@ -87,5 +87,5 @@ async def test_what_helps_is_retried_and_what_does_not_is_not() -> None:
             await client.with_options(max_retries=2).chat.completions.create(model="tiny", messages=MESSAGES)
         assert len(busy.requests) == 3
         with pytest.raises(openai.BadRequestError):
-            await client.with_options(max_retries=2).chat.completions.create(model="tiny", messages=MESSAGES, n=2)
+            await client.with_options(max_retries=2).chat.completions.create(model="tiny", messages=MESSAGES, n=17)
     assert len(busy.requests) == 3

@@ -105,6 +105,65 @@ def test_a_suffix_makes_a_template_of_the_hole_and_the_suffix() -> None:
     validate(plan.request, spec())
 
 
+def test_both_names_of_the_limit_are_known_to_completions() -> None:
+    assert planner().completion(completion(max_completion_tokens=5, max_tokens=9)).pieces == (Hole(5),)
+    with pytest.raises(ContextLengthExceeded) as refused:
+        planner().completion(completion(max_completion_tokens=10**6))
+    assert refused.value.parameter == "max_completion_tokens"
+
+
+@pytest.mark.parametrize("prompt", ["hé", list(byte_text().encode("hé"))])
+def test_an_echo_is_text_before_the_hole_and_changes_nothing_of_the_run(prompt: Any) -> None:
+    echoed, plain = planner().completion(completion(prompt, echo=True)), planner().completion(completion(prompt))
+    assert echoed.pieces == (Pinned("hé", 0), Hole(16))
+    assert echoed.request == plain.request
+    template = planner().completion(completion(prompt, echo=True, suffix="s"))
+    assert template.pieces == (Pinned("hé", 0), Hole(16), Pinned("", 1))
+    assert template.request.template == (*[None] * 16, *tokens("s"))
+
+
+TOOL = [
+    {"role": "user", "content": "the time?"},
+    {"role": "tool", "content": "noon", "tool_call_id": "call_1"},
+]
+
+
+def test_what_a_tool_said_goes_through_the_template() -> None:
+    template = "{% for m in messages %}{{ m.role }}/{{ m.tool_call_id }}:{{ m.content }}\n{% endfor %}"
+    plan = planner(byte_text(template)).chat(chat(messages=TOOL))
+    assert plan.request.prompt == tokens("user/:the time?\ntool/call_1:noon\n")
+
+
+@pytest.mark.parametrize(
+    ("template", "error"),
+    [
+        ("{% for m in messages if m.role == 'user' %}{{ m.content }}{% endfor %}", UnsupportedParameter),
+        (
+            "{% for m in messages %}{% if m.role == 'tool' %}{{ raise_exception('no tools') }}{% endif %}"
+            "{{ m.content }}{% endfor %}",
+            InvalidRequest,
+        ),
+    ],
+)
+def test_a_template_that_does_not_know_tools_refuses_them_by_name(template: str, error: type[ServingError]) -> None:
+    with pytest.raises(error) as refused:
+        planner(byte_text(template)).chat(chat(messages=TOOL))
+    assert refused.value.parameter == "messages[1].role"
+
+
+def test_a_conversation_that_the_template_cannot_write_is_the_clients_fault() -> None:
+    template = "{% if messages[0].role != 'system' %}{{ raise_exception('a system message is needed') }}{% endif %}"
+    with pytest.raises(InvalidRequest, match="a system message is needed") as refused:
+        planner(byte_text(template)).chat(chat())
+    assert refused.value.parameter == "messages"
+
+
+def test_a_special_token_is_nowhere_in_a_conversation() -> None:
+    turns = [{"role": "user", "content": "hi"}, {"role": "tool", "content": "x", "tool_call_id": "<|eos|>"}]
+    with pytest.raises(InvalidRequest, match="special token"):
+        planner().chat(chat(messages=turns))
+
+
 def test_text_before_the_first_hole_is_context() -> None:
     plan = planner().infill(infill("ab{{hole}}c{{hole}}", hole_tokens=[2, 1]))
     assert plan.request.prompt == (BOS, *tokens("ab"))
@@ -217,3 +276,37 @@ def test_the_record_holds_what_runs_and_no_text() -> None:
     assert (recorded["prompt_tokens"], recorded["max_tokens"], recorded["stops"]) == (10, 16, 1)
     assert (recorded["cache"]["kind"], recorded["context_attention"]) == ("none", None)
     assert "secret" not in str(recorded)
+
+
+@pytest.mark.parametrize(
+    ("fields", "asked"),
+    [
+        ({}, None),
+        ({"logprobs": False}, None),
+        ({"logprobs": True}, 0),
+        ({"logprobs": True, "top_logprobs": 20}, 20),
+        ({"top_logprobs": 0}, None),
+    ],
+)
+def test_a_chat_asks_for_log_probabilities_with_a_flag(fields: dict[str, Any], asked: int | None) -> None:
+    assert planner().chat(chat(**fields)).request.logprobs == asked
+
+
+def test_a_completion_asks_for_log_probabilities_with_a_number() -> None:
+    assert planner().completion(completion()).request.logprobs is None
+    assert planner().completion(completion(logprobs=0)).request.logprobs == 0
+    assert planner().completion(completion(logprobs=5)).request.logprobs == 5
+
+
+@pytest.mark.parametrize("content", ["a b", [{"type": "text", "text": "a "}, {"type": "text", "text": "b"}]])
+def test_a_prediction_is_encoded_as_the_answer_would_be(content: object) -> None:
+    plan = planner().chat(chat(prediction={"type": "content", "content": content}))
+    assert plan.request.prediction == tokens("a b")
+    assert plan.as_json()["prediction_tokens"] == len(tokens("a b"))
+
+
+def test_a_prediction_is_refused_where_the_algorithm_makes_no_use_of_it() -> None:
+    body = chat(prediction={"type": "content", "content": "a"}, diffusion={"algorithm": "ancestral"})
+    with pytest.raises(UnsupportedParameter) as refused:
+        planner().chat(body)
+    assert refused.value.parameter == "prediction"

@@ -24,12 +24,13 @@ INFILL: dict[str, Any] = {"model": "tiny", "template": "a{{hole}}b"}
 PATHS = {"chat": "/v1/chat/completions", "completion": "/v1/completions", "infill": "/v1/infill"}
 BODIES = {"chat": CHAT, "completion": COMPLETION, "infill": INFILL}
 INVALID, UNSUPPORTED, TOO_LONG = "invalid_request_error", "unsupported_parameter", "context_length_exceeded"
+UNKNOWN = "unknown_parameter"
 
 REFUSED_FIELDS: list[tuple[str, dict[str, Any], str, str | None]] = [
     ("chat", {"model": 7}, INVALID, "model"),
     ("chat", {"messages": []}, INVALID, "messages"),
     ("chat", {"messages": "hi"}, INVALID, "messages"),
-    ("chat", {"messages": [{"role": "tool", "content": "hi"}]}, INVALID, "messages[0].role"),
+    ("chat", {"messages": [{"role": "oracle", "content": "hi"}]}, INVALID, "messages[0].role"),
     ("chat", {"messages": [{"role": "user"}]}, INVALID, "messages[0].content"),
     ("chat", {"messages": [{"role": "user", "content": None}]}, INVALID, "messages[0].content"),
     (
@@ -61,28 +62,52 @@ REFUSED_FIELDS: list[tuple[str, dict[str, Any], str, str | None]] = [
     ("chat", {"stop": [1]}, INVALID, "stop[0]"),
     ("chat", {"stream": "yes"}, INVALID, "stream"),
     ("chat", {"stream_options": {"include_usage": True}}, INVALID, "stream_options"),
-    ("chat", {"stream": True, "stream_options": {"wild": 1}}, INVALID, "stream_options.wild"),
-    ("chat", {"n": 2}, UNSUPPORTED, "n"),
-    ("chat", {"n": True}, UNSUPPORTED, "n"),
-    ("chat", {"logprobs": True}, UNSUPPORTED, "logprobs"),
-    ("chat", {"top_logprobs": 3}, UNSUPPORTED, "top_logprobs"),
+    ("chat", {"stream": True, "stream_options": {"wild": 1}}, UNKNOWN, "stream_options.wild"),
+    ("chat", {"n": 0}, INVALID, "n"),
+    ("chat", {"n": 17}, INVALID, "n"),
+    ("chat", {"n": True}, INVALID, "n"),
+    ("infill", {"n": 2}, UNSUPPORTED, "n"),
+    ("chat", {"logprobs": 3}, INVALID, "logprobs"),
+    ("chat", {"top_logprobs": 3}, INVALID, "top_logprobs"),
+    ("chat", {"logprobs": True, "top_logprobs": 21}, INVALID, "top_logprobs"),
+    ("infill", {"logprobs": True}, UNSUPPORTED, "logprobs"),
     ("chat", {"tools": [{"type": "function"}]}, UNSUPPORTED, "tools"),
     ("chat", {"tool_choice": "auto"}, UNSUPPORTED, "tool_choice"),
     ("chat", {"functions": [{}]}, UNSUPPORTED, "functions"),
     ("chat", {"function_call": "auto"}, UNSUPPORTED, "function_call"),
-    ("chat", {"response_format": {"type": "json_object"}}, UNSUPPORTED, "response_format"),
+    ("chat", {"response_format": {"type": "json_object"}}, UNSUPPORTED, "response_format.type"),
+    (
+        "chat",
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}}},
+        UNSUPPORTED,
+        "response_format.type",
+    ),
+    ("chat", {"response_format": "text"}, INVALID, "response_format"),
+    ("chat", {"response_format": {}}, INVALID, "response_format.type"),
+    ("completion", {"response_format": {"type": "json_object"}}, UNSUPPORTED, "response_format.type"),
+    ("infill", {"tools": [{"type": "function"}]}, UNSUPPORTED, "tools"),
     ("chat", {"logit_bias": {"5": 1}}, UNSUPPORTED, "logit_bias"),
     ("chat", {"presence_penalty": 0.5}, UNSUPPORTED, "presence_penalty"),
     ("chat", {"frequency_penalty": -1}, UNSUPPORTED, "frequency_penalty"),
-    ("chat", {"service_tier": "priority"}, UNSUPPORTED, "service_tier"),
-    ("chat", {"prediction": {"type": "content"}}, UNSUPPORTED, "prediction"),
+    ("chat", {"service_tier": "express"}, INVALID, "service_tier"),
+    ("chat", {"prediction": {"type": "content"}}, INVALID, "prediction.content"),
+    ("chat", {"prediction": {"type": "diff", "content": "a"}}, INVALID, "prediction.type"),
+    ("chat", {"prediction": {"type": "content", "content": "a" * 600}}, INVALID, "prediction"),
+    (
+        "chat",
+        {"prediction": {"type": "content", "content": "a"}, "diffusion": {"algorithm": "random"}},
+        UNSUPPORTED,
+        "prediction",
+    ),
+    ("completion", {"prediction": {"type": "content", "content": "a"}}, UNSUPPORTED, "prediction"),
+    ("infill", {"prediction": {"type": "content", "content": "a"}}, UNSUPPORTED, "prediction"),
     ("chat", {"reasoning_effort": "extreme"}, INVALID, "reasoning_effort"),
     ("chat", {"modalities": ["audio"]}, UNSUPPORTED, "modalities"),
     ("chat", {"store": True}, UNSUPPORTED, "store"),
     ("chat", {"user": "x" * 513}, INVALID, "user"),
     ("chat", {"metadata": {str(i): "x" for i in range(17)}}, INVALID, "metadata"),
     ("chat", {"metadata": {"key": 7}}, INVALID, "metadata.key"),
-    ("chat", {"diffusion": {"wild": 1}}, INVALID, "diffusion.wild"),
+    ("chat", {"diffusion": {"wild": 1}}, UNKNOWN, "diffusion.wild"),
     ("chat", {"diffusion": {"stream": "all"}}, INVALID, "diffusion.stream"),
     ("chat", {"diffusion": {"max_steps": 0}}, INVALID, "diffusion.max_steps"),
     ("chat", {"diffusion": {"confidence_threshold": 1.5}}, INVALID, "diffusion.confidence_threshold"),
@@ -96,9 +121,11 @@ REFUSED_FIELDS: list[tuple[str, dict[str, Any], str, str | None]] = [
     ("completion", {"prompt": [10**9]}, INVALID, "prompt"),
     ("completion", {"prompt": "\udc00"}, INVALID, "prompt"),
     ("completion", {"suffix": "\udc00"}, INVALID, "suffix"),
-    ("completion", {"echo": True}, UNSUPPORTED, "echo"),
-    ("completion", {"logprobs": 0}, UNSUPPORTED, "logprobs"),
+    ("completion", {"logprobs": 6}, INVALID, "logprobs"),
+    ("completion", {"logprobs": 1, "echo": True}, UNSUPPORTED, "logprobs"),
     ("completion", {"best_of": 2}, UNSUPPORTED, "best_of"),
+    ("completion", {"best_of": 1, "n": 2}, UNSUPPORTED, "best_of"),
+    ("infill", {"max_completion_tokens": 5}, UNSUPPORTED, "max_completion_tokens"),
     ("chat", {"user": "\ud800"}, INVALID, "user"),
     ("chat", {"metadata": {"a": "\ud800"}}, INVALID, "metadata.a"),
     ("chat", {"diffusion": {"\ud800": 1}}, INVALID, "diffusion"),
@@ -131,8 +158,8 @@ async def test_a_field_is_refused_by_name(
 
 async def test_a_refusal_says_what_is_accepted() -> None:
     async with client(gateway(saying("never"))) as http:
-        response = await http.post(PATHS["chat"], json=CHAT | {"logprobs": True})
-    assert response.json()["error"]["message"] == "logprobs: not supported; only false is accepted"
+        response = await http.post(PATHS["chat"], json=CHAT | {"store": True})
+    assert response.json()["error"]["message"] == "store: not supported; only false is accepted"
 
 
 @pytest.mark.parametrize("field", ["model", "messages"])

@@ -30,7 +30,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"conversation": "c"}, "unsupported_parameter", "conversation"),
     ({"tools": [{"type": "web_search"}]}, "unsupported_parameter", "tools"),
     ({"tool_choice": "required"}, "unsupported_parameter", "tool_choice"),
-    ({"text": {"format": {"type": "json_object"}}}, "unsupported_parameter", "text.format"),
+    ({"text": {"format": {"type": "json_object"}}}, "unsupported_parameter", "text.format.type"),
     ({"include": ["message.output_text.logprobs"]}, "unsupported_parameter", "include"),
     ({"truncation": "auto"}, "unsupported_parameter", "truncation"),
     ({"reasoning": {"effort": "endless"}}, "invalid_request_error", "reasoning.effort"),

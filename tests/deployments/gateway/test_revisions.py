@@ -11,15 +11,13 @@ import pytest
 import torch
 from fastapi import FastAPI
 
-from deployments.gateway.app import create_app
 from deployments.gateway.canvas import MASKED
 from deployments.gateway.model import Model
 from deployments.pools.pool import LocalPool
 from deployments.replica.engine_thread import EngineThread
-from deployments.state.memory import MemoryStore
 from dllm_worker.engine import Engine
 from dllm_worker.models.loading import LoadedModel, load_model
-from tests.deployments.gateway.scripted import KEY, OTHER_KEY, SPECIALS, TENANT, byte_text, client
+from tests.deployments.gateway.scripted import KEY, OTHER_KEY, SPECIALS, app_over, byte_text, client
 from tests.deployments.gateway.test_stream import chunks
 from tests.dllm_worker.models import families
 
@@ -53,7 +51,7 @@ async def serving(loaded: LoadedModel) -> AsyncIterator[FastAPI]:
     thread = EngineThread(Engine(loaded))
     model = Model("tiny", loaded.description, byte_text(), LocalPool(thread))
     try:
-        yield create_app({"tiny": model}, MemoryStore(), {KEY: TENANT, OTHER_KEY: TENANT})
+        yield app_over({"tiny": model})
     finally:
         thread.stop()
 
@@ -152,7 +150,7 @@ async def test_an_end_of_sequence_ends_the_answer_unless_it_is_ignored(
     assert len(text) == length
 
 
-async def test_cached_prefixes_are_shared_within_a_key_and_never_between_two(models: dict[str, LoadedModel]) -> None:
+async def test_cached_prefixes_are_shared_within_a_tenant_and_never_between_two(models: dict[str, LoadedModel]) -> None:
     long: dict[str, Any] = {**BODY, "prompt": [3 + i % 80 for i in range(70)], "max_tokens": 4}
 
     async def cached(app: FastAPI, key: str) -> int:

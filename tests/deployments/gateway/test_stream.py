@@ -34,7 +34,7 @@ from tests.deployments.gateway.scripted import (
 CHAT = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}], "stream": True}
 HEAD = (
     '"id":"chatcmpl-01HF7YAT000W3GE1R70W3GE1R7","object":"chat.completion.chunk","created":1700000000,"model":"tiny",'
-    '"system_fingerprint":"rev-1",'
+    '"system_fingerprint":"rev-1","service_tier":"default",'
 )
 GOLDEN = (
     'id: 1\ndata: {HEAD"choices":[{"index":0,"delta":{"role":"assistant"},"logprobs":null,"finish_reason":null}],'
@@ -130,8 +130,11 @@ OUTPUTS: list[Output] = [
 ]
 
 
+DIALECT = ChatDialect("c", 1, "tiny", "rev-1", "default")
+
+
 def written(after: int | None, outputs: Sequence[Output] = OUTPUTS, *, cut: int = 0, usage: bool = True) -> bytes:
-    writer = ChunkWriter(ChatDialect("c", 1, "tiny", "rev-1"), include_usage=usage, after=after)
+    writer = ChunkWriter(DIALECT, include_usage=usage, after=after)
     parts = [outputs[:cut], outputs[cut:]] if cut else [outputs]
     return writer.begin() + b"".join(writer.write(part) for part in parts) + writer.end()
 
@@ -153,7 +156,7 @@ def test_the_bytes_of_an_answer_that_its_deadline_ended() -> None:
     frame = written(1, [Done("deadline", 8, 6, WORK)], usage=False)
     assert frame.decode() == (
         'id: 2\ndata: {"id":"c","object":"chat.completion.chunk","created":1,"model":"tiny",'
-        '"system_fingerprint":"rev-1",'
+        '"system_fingerprint":"rev-1","service_tier":"default",'
         '"choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"length"}],"usage":null,'
         '"diffusion":{"finish":"deadline"}}\n\ndata: [DONE]\n\n'
     )

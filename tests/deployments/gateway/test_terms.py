@@ -11,12 +11,13 @@ from deployments.gateway.deadline import HEADER, Deadline, parse_deadline
 from deployments.gateway.effort import AppliedEffort, Effort
 from deployments.gateway.plan import Plan, Planner
 from deployments.gateway.schema import CompletionBody
-from deployments.gateway.settings import GatewaySettings
 from deployments.gateway.terms import Terms, terms_of
 from deployments.pools.pool import Forecast
+from deployments.tenancy.declared import TenantConfig
+from deployments.tenancy.tenant import Tenant
 from dllm_worker.models.checkpoint import ModelDescription
 from dllm_worker.request import Request, SamplingParameters
-from tests.deployments.gateway.scripted import ScriptedPool, byte_text, client, gateway, saying, spec
+from tests.deployments.gateway.scripted import ScriptedPool, byte_text, client, gateway, saying, spec, tenancy
 
 NOW = 1000.0
 STEPS = {8: "instant", 16: "low", None: "medium", 32: "high"}
@@ -120,11 +121,10 @@ def test_a_cache_key_is_an_affinity_within_its_tenant() -> None:
     assert plan(Terms("a")).affinity is None
 
 
-def test_the_terms_come_from_the_headers_and_the_settings() -> None:
+def test_the_terms_come_from_the_headers_and_the_tenant() -> None:
     pool = ScriptedPool(saying("hi"))
-    floors: dict[str, Effort] = {"acme": "low"}
-    assert terms_of({}, "acme", floors, pool, NOW) == Terms("acme", "low")
-    terms = terms_of({HEADER: "2500"}, "bravo", floors, pool, NOW)
+    assert terms_of({}, Tenant("acme", quality_floor="low"), pool, NOW) == Terms("acme", "low")
+    terms = terms_of({HEADER: "2500"}, Tenant("bravo"), pool, NOW)
     assert terms.quality_floor is None
     assert terms.deadline is not None
     assert (terms.deadline.seconds, terms.deadline.ends_at) == (2.5, NOW + 2.5)
@@ -146,7 +146,7 @@ def test_a_deadline_is_read() -> None:
     ("asked", "told"), [(None, None), ("low", "low;because=quality_floor"), ("high", "high"), ("medium", "medium")]
 )
 async def test_the_answer_tells_the_effort(asked: str | None, told: str | None) -> None:
-    app = gateway(saying("hi"), settings=GatewaySettings(quality_floors={"acme": "medium"}))
+    app = gateway(saying("hi"), declared=tenancy(TenantConfig(name="acme", quality_floor="medium")))
     body = {"model": "tiny", "prompt": "x", "reasoning_effort": asked}
     expected = None if told is None else told.replace("low;", "medium;")
     async with client(app) as http:

@@ -32,6 +32,7 @@ class Replicas:
     leaves: bool = False
     gone: bool = False
     is_ready: bool = True
+    replicas: int = 1
     runs: list[Run] = field(default_factory=list)
 
     async def generate(self, run: Run) -> AsyncGenerator[Progress]:
@@ -223,3 +224,21 @@ def test_the_forecast_is_that_of_the_pool_where_a_request_begins() -> None:
 async def test_the_set_is_ready_when_a_pool_is(small: bool, large: bool, ready: bool) -> None:
     pools = by_size(Replicas("small", is_ready=small), Replicas("large", is_ready=large))
     assert await pools.ready() is ready
+
+
+def test_pools_of_the_same_sizes_are_one_class() -> None:
+    small, more, large = member(Replicas("a"), sizes(1, 16)), member(Replicas("b"), sizes(1, 16)), member(Replicas("c"))
+    pools = pool_set(large, small, more)
+    assert pools.canvas_classes == ("every", "1-16")
+    assert [pools.canvas_class(request(length, length)) for length in (16, 17)] == ["1-16", "every"]
+
+
+def test_a_class_has_the_places_of_its_replicas_and_a_few_more() -> None:
+    pair, none = Replicas("a", replicas=2), Replicas("b", replicas=0)
+    pools = pool_set(member(pair, sizes(1, 16), max_running=16), member(none, sizes(1, 16), max_running=4))
+    assert pools.places("1-16") == 2 * (16 + 2) + (4 + 1)
+
+
+def test_a_canvas_that_no_pool_serves_has_no_class() -> None:
+    with pytest.raises(NoReplica):
+        pool_set(member(Replicas("a"), sizes(1, 16))).canvas_class(request(32))

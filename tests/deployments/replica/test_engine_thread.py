@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.errors import InternalError, InvalidRequest, QueueFull
+from deployments.errors import InternalError, InvalidRequest, Overloaded
 from deployments.pools.pool import LocalPool
 from deployments.replica.engine_thread import EngineThread
 from deployments.run import Progress, Run
@@ -195,7 +195,7 @@ async def test_a_full_queue_is_refused(model: LoadedModel) -> None:
         while not (await anext(streams[0])).admitted:
             pass
         assert not (await anext(streams[1])).admitted
-        with pytest.raises(QueueFull):
+        with pytest.raises(Overloaded):
             await collect(thread, request("refused"))
         await streams[0].aclose()
         while not (await anext(streams[1])).admitted:

@@ -10,10 +10,11 @@ from deployments.state.store import Change, Ended, Fenced, LogFull, Missing, Req
 
 @dataclass
 class ModelRequest:
-    """One request."""
+    """One request. ``lease_until`` of one that has ended is the end of its last lease."""
 
     owner: str
     lease_until: float
+    settled: bool = False
     epoch: int = 1
     status: str = "queued"
     checkpoint: bytes | None = None
@@ -55,12 +56,20 @@ class Model:
         request.log[change.after : change.after + len(change.entries)] = change.entries
         request.checkpoint = change.checkpoint or request.checkpoint
         request.status = change.status or request.status
-        if change.lease_until is not None:
-            request.lease_until = change.lease_until
         if change.status in TERMINAL:
-            request.end, request.checkpoint, request.lease_until = change, None, 0.0
+            request.end, request.checkpoint = change, None
+        elif change.lease_until is not None:
+            request.lease_until = change.lease_until
+
+    def settle(self, key: RequestKey) -> None:
+        """Take a request that has ended out of the expired ones."""
+        if key in self.requests:
+            self.requests[key].settled = self.requests[key].end is not None
 
     def expired(self, now: float) -> set[RequestKey]:
-        """Whose lease ended before ``now``."""
-        running = ((key, request) for key, request in self.requests.items() if request.end is None)
-        return {key for key, request in running if request.lease_until < now}
+        """Whose last lease ended before ``now``, unless they are settled."""
+        return {key for key, request in self.requests.items() if request.lease_until < now and not request.settled}
+
+    def abandoned(self, now: float) -> set[RequestKey]:
+        """Those of them that have not ended."""
+        return {key for key in self.expired(now) if self.requests[key].end is None}

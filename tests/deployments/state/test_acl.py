@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 
 import pytest
@@ -9,11 +10,20 @@ from redis.exceptions import MovedError, NoPermissionError, ResponseError
 
 from deployments.state.acl import acl_rule, commands
 from deployments.state.address import StateAddress
+from deployments.state.client import Client
 from deployments.state.keys import LEASES
+from deployments.state.presence import Presence
 from deployments.state.store import Change, Claim, RequestStore
+from deployments.tenancy.ledger.redis import RedisLedger
+from deployments.tenancy.limits.redis import RedisLimiter
 from tests.deployments.state.conftest import PlaceOf
 from tests.deployments.state.records import fresh_record
 from tests.deployments.state.servers import Place
+from tests.deployments.tenancy.directory.directories import use_directory
+from tests.deployments.tenancy.ledger.entries import connected
+from tests.deployments.tenancy.ledger.entries import use_all as use_all_of_ledger
+from tests.deployments.tenancy.queue.gateways import enters, gateway
+from tests.deployments.tenancy.queue.requests import Time, waiting
 
 OWN = {"auth", "asking", "readonly"}
 """What a connection may always say, or says on its way through a cluster that changes."""
@@ -37,6 +47,8 @@ async def use_all(store: RequestStore) -> None:
     for _ in range(2):
         await store.write(record.key, 2, Change(now=12.0, status="completed"))
         await store.claim("acme", "token", Claim(record.id, "digest"))
+    assert await store.claimed("acme", "token") == Claim(record.id, "digest")
+    await store.settled(record.key)
     await store.send("one", "hello")
     assert await store.receive("one", 30.0) == ("hello",)
     assert await store.receive("one", 0.01) == ()
@@ -62,10 +74,40 @@ async def test_the_commands_granted_are_those_issued(place_of: PlaceOf, name: st
     store = place.connect()
     await use_all(store)
     await store.close()
+    await use_directory(place)
+    client = connected(place)
+    await use_all_of_ledger(RedisLedger(client))
+    await use_limits(client)
+    await client.close()
+    await use_queue(place)
     for admin in admins:
         issued |= {stat.removeprefix("cmdstat_") for stat in admin.info("commandstats")}
         admin.close()
     assert issued - OWN - ASKED == commands(place.address)
+
+
+async def use_limits(client: Client) -> None:
+    """Make every call of limits, and of a gateway that says that it is there."""
+    await RedisLimiter(client, 15.0).check()
+    presence = Presence(client, "one")
+    await presence.announce()
+    await presence.leave()
+
+
+async def use_queue(place: Place) -> None:
+    """Have requests wait, run, leave and end; and a gateway that goes."""
+    time = Time()
+    async with gateway(place, "one", lambda: 1, time) as one:
+        first, second, third = waiting(), waiting("rival"), waiting()
+        await one.turn(first)
+        later = [await enters(one, each) for each in (second, third)]
+        later[1].cancel()
+        await one.end(first, 1)
+        await asyncio.gather(*later, return_exceptions=True)
+        await one.end(second, 1)
+        taken_over = waiting()
+        await one.resume(taken_over)
+        await one.end(taken_over, 1)
 
 
 def _with_a_stale_hint(place: Place) -> None:

@@ -104,11 +104,11 @@ async def test_an_index_that_is_wrong_is_mended_and_hides_nothing(store: Request
     for record in (gone, ended, prolonged, lost, fine):
         await store.create(record, lease_until=20.0)
     await store.write(ended.key, 1, Change(now=11.0, status="completed"))
+    await store.settled(ended.key)
     await store.write(prolonged.key, 1, Change(now=11.0, lease_until=50.0))
     admin.delete(RequestKeys.of(gone.key).record)
     admin.zrem(LEASES, f'["acme", "{lost.id}"]')
-    for record in (ended, prolonged):
-        admin.zadd(LEASES, {f'["acme", "{record.id}"]': 5.0})
+    admin.zadd(LEASES, {f'["acme", "{prolonged.id}"]': 5.0})
     assert await store.expired(30.0, 1) == (fine.key,)
     assert set(admin.zrange(LEASES, 0, -1, withscores=True)) == {
         (f'["acme", "{fine.id}"]'.encode(), 20.0),
@@ -130,6 +130,8 @@ async def test_the_index_follows_the_lease(store: RequestStore, admin: Redis) ->
     await store.write(record.key, 2, Change(now=22.0, lease_until=40.0))
     assert admin.zscore(LEASES, member) == 40.0
     await store.write(record.key, 2, Change(now=23.0, status="completed"))
+    assert admin.zscore(LEASES, member) == 40.0
+    await store.settled(record.key)
     assert admin.zscore(LEASES, member) is None
 
 

@@ -196,7 +196,6 @@ async def test_a_terminal_write_ends_the_request_for_good(store: RequestStore) -
     with pytest.raises(Fenced):
         await store.write(record.key, 2, end)
     assert await store.acquire(record.key, "two", 99.0, 100.0) is None
-    assert await store.expired(99.0, 9) == ()
     assert await store.get(record.key) == ended
     assert await store.entries(record.key) == (b"a", b"end")
 
@@ -208,10 +207,21 @@ async def test_expired_leases_are_found_oldest_first(store: RequestStore) -> Non
     await store.write(first.key, 1, Change(now=21.0, lease_until=60.0))
     await store.write(last.key, 1, Change(now=22.0, lease_until=0.0))
     await store.write(second.key, 1, END)
+    assert await store.expired(50.0, 9) == (last.key, second.key, third.key)
+    await store.settled(second.key)
     assert await store.expired(50.0, 9) == (last.key, third.key)
     assert await store.acquire(third.key, "two", 50.0, 70.0) is not None
     assert await store.delete(last.key)
     assert await store.expired(65.0, 9) == (first.key,)
+
+
+async def test_a_request_that_runs_is_not_settled(store: RequestStore) -> None:
+    record = await created(store, lease_until=20.0)
+    await store.settled(record.key)
+    assert await store.expired(50.0, 9) == (record.key,)
+    await store.delete(record.key)
+    await store.settled(record.key)
+    assert await store.expired(50.0, 9) == ()
 
 
 async def test_a_log_takes_no_more_entries_or_bytes_than_it_may_but_always_its_end(store: RequestStore) -> None:

@@ -93,7 +93,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(key=KEYS, owner=OWNERS)
     def acquire(self, key: RequestKey, owner: str) -> None:
         taken = self.run(self.store.acquire(key, owner, self.now, self.now + LEASE))
-        if key not in self.model.expired(self.now):
+        if key not in self.model.abandoned(self.now):
             request = self.model.requests.get(key)
             repeats = request and not request.end and (request.owner, request.lease_until) == (owner, self.now + LEASE)
             assert (taken is not None) == bool(repeats)
@@ -107,6 +107,11 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(key=KEYS)
     def delete(self, key: RequestKey) -> None:
         assert self.run(self.store.delete(key)) == (self.model.requests.pop(key, None) is not None)
+
+    @rule(key=KEYS)
+    def settle(self, key: RequestKey) -> None:
+        self.run(self.store.settled(key))
+        self.model.settle(key)
 
     @rule(limit=st.integers(1, 4))
     def expired(self, limit: int) -> None:
@@ -128,7 +133,8 @@ class StoreMachine(RuleBasedStateMachine):
         if record is None or request is None:
             assert (record is None) == (request is None)
             return
-        assert (record.owner, record.epoch, record.lease_until) == (request.owner, request.epoch, request.lease_until)
+        lease_until = request.lease_until if request.end is None else 0.0
+        assert (record.owner, record.epoch, record.lease_until) == (request.owner, request.epoch, lease_until)
         assert (record.status, record.entries) == (request.status, len(request.log))
         assert record.log_bytes == len(b"".join(request.log))
 

@@ -42,6 +42,7 @@ def scores(probabilities: list[float], masked: list[bool] | None = None, **other
         order=p,
         ends=nowhere,
         changed=nowhere,
+        agreed=nowhere,
     )
     return replace(plain, **{name: torch.tensor([values]) for name, values in others.items()})
 

@@ -175,3 +175,22 @@ def test_only_editing_renoising_and_drafting_take_tokens_back() -> None:
         "renoise",
         "linear_speculation",
     }
+
+
+def test_agreement_with_the_prediction_is_accepted_below_the_threshold() -> None:
+    agreed = scores([0.5, 0.6, 0.4, 0.3], agreed=[True, False, True, True])
+    assert picked(accept(["confidence_threshold"], agreed, bounds(quota=1))) == [0, 2]
+    assert picked(accept(["confidence_threshold"], replace(agreed, agreed=agreed.agreed & False), bounds())) == [1]
+
+
+def test_where_agreement_does_not_pay_the_quota_the_rule_does() -> None:
+    agreed = scores([0.5, 0.6, 0.4, 0.7], agreed=[True, False, False, False])
+    assert picked(accept(["low_confidence"], agreed, bounds(quota=1))) == [0]
+    assert picked(accept(["low_confidence"], agreed, bounds(quota=2))) == [0, 1, 3]
+
+
+def test_agreement_at_settled_positions_and_on_an_end_that_is_held_back_counts_for_nothing() -> None:
+    settled = scores([0.9, 0.5, 0.5], masked=[False, True, True], agreed=[True, False, False])
+    assert picked(accept(["low_confidence"], settled, bounds(quota=1))) == [1]
+    ends = scores([0.5, 0.9], agreed=[False, True], ends=[False, True])
+    assert picked(accept(["low_confidence"], ends, bounds(quota=1, leftmost_eos=True))) == [0]

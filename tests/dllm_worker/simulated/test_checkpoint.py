@@ -6,8 +6,8 @@ from dllm_worker.interface import CheckpointError
 from dllm_worker.request import Usage
 from dllm_worker.simulated.checkpoint import SimulatedCheckpoint
 
-CHECKPOINT = SimulatedCheckpoint("a", "0123456789abcdef", 2, 3, 41, Usage(5, 0, 41, 3, 9, 1, 2, 300))
-BYTES = b'DLSC[1,"a","0123456789abcdef",2,3,41,[5,0,41,3,9,1,2,300]]\xf0\xbe\xfa\x07'
+CHECKPOINT = SimulatedCheckpoint("a", "0123456789abcdef", 2, 3, 41, Usage(5, 0, 41, 3, 9, 1, 2, 300, 7, 4))
+BYTES = b'DLSC[2,"a","0123456789abcdef",2,3,41,[5,0,41,3,9,1,2,300,7,4]]\x8b\x12\x9f\xf1'
 
 
 def test_the_layout_is_fixed() -> None:
@@ -22,7 +22,7 @@ def test_the_layout_is_fixed() -> None:
         (b"DLCP" + BYTES[4:], "no checkpoint"),
         (BYTES[:-6], "damaged"),
         (BYTES.replace(b"41", b"42"), "damaged"),
-        (b'DLSC[2,"a","",0,0,0,[]]\x98\r\xeeG', "version 2"),
+        (b'DLSC[1,"a","",0,0,0,[]]\xfa\xd0h\xad', "version 1"),
     ],
 )
 def test_other_bytes_are_refused(data: bytes, complaint: str) -> None:

@@ -3,9 +3,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dllm_worker.capabilities import CapabilityError
 from dllm_worker.interface import EngineLimits
 from dllm_worker.request import Commit, Event, Finish, Request, SamplingParameters
 from dllm_worker.simulated.engine import SimulatedEngine
@@ -88,3 +90,16 @@ def test_a_step_takes_as_long_as_its_device_states() -> None:
 def test_it_needs_no_torch() -> None:
     program = "import sys, dllm_worker.simulated.engine; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("request_", "parameter"),
+    [
+        (Request("a", max_tokens=4, logprobs=0), "logprobs"),
+        (Request("a", max_tokens=4, prediction=(3,)), "prediction"),
+    ],
+)
+def test_what_needs_a_model_is_refused_by_name(request_: Request, parameter: str) -> None:
+    with pytest.raises(CapabilityError) as refused:
+        engine().add(request_)
+    assert refused.value.parameter == parameter

@@ -1,0 +1,141 @@
+"""What stands before every gateway over gRPC, in whichever process has the client's socket: Ray Serve's proxy or,
+behind HAProxy, the gateway's own replica.
+
+Ray Serve shows a method little of its call and its client all of a failure, down to the traceback. The door tells the
+method how much time the call has, gives the call its id, sends metadata before the first message, and lets out no
+status but those that the gateway has meant.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
+from typing import Any, NoReturn, Protocol
+
+import grpc
+from google.rpc.status_pb2 import Status
+from grpc_status.rpc_status import to_status
+
+from deployments.errors import (
+    ClientClosedRequest,
+    DeadlineExceeded,
+    InternalError,
+    Overloaded,
+    ServingError,
+    Unavailable,
+)
+from deployments.gateway.grpc.call import Call
+from deployments.gateway.grpc.reply import Reply
+from deployments.gateway.grpc.status import status_of
+from deployments.gateway.ids import brought_id, ulid
+
+logger = logging.getLogger(__name__)
+
+Handler = Callable[[Any, Any], Any]
+Factory = Callable[..., Handler]
+Context = grpc.aio.ServicerContext[Any, Any]
+
+MEANT: Mapping[grpc.StatusCode, type[ServingError]] = {
+    grpc.StatusCode.RESOURCE_EXHAUSTED: Overloaded,
+    grpc.StatusCode.UNAVAILABLE: Unavailable,
+    grpc.StatusCode.NOT_FOUND: Unavailable,
+    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
+}
+"""What Ray Serve's own refusals mean: that every gateway is busy, that none is there, not yet, or not in time."""
+
+
+class Server(Protocol):
+    """The part of Ray Serve's server that makes a handler of a method."""
+
+    service_handler_factory: Factory
+
+
+@contextmanager
+def behind_the_door(server: Server) -> Iterator[None]:
+    """The methods that are added to ``server`` meanwhile are called through the door."""
+    factory = server.service_handler_factory
+
+    def through_the_door(service_method: str, streaming_type: Any) -> Handler:
+        handler = factory(service_method=service_method, streaming_type=streaming_type)
+        return _streaming(handler) if streaming_type == "unary_stream" else _unary(handler)
+
+    server.service_handler_factory = through_the_door
+    try:
+        yield
+    finally:
+        server.service_handler_factory = factory
+
+
+def _unary(handler: Callable[[Any, Call], Awaitable[bytes]]) -> Handler:
+    async def answer(request: Any, context: Context) -> bytes:
+        call = _call(context)
+        try:
+            data = await handler(request, call)
+        except Exception:
+            logger.exception("call %s failed", call.request_id)
+            data = b""
+        reply = Reply.of(data) if data else _refusal(call)
+        if reply.failed or reply.payload is None:
+            await _fail(context, reply)
+        await context.send_initial_metadata(_pairs(reply))
+        return reply.payload
+
+    return answer
+
+
+def _streaming(handler: Callable[[Any, Call], AsyncGenerator[bytes]]) -> Handler:
+    async def answer(request: Any, context: Context) -> AsyncGenerator[bytes]:
+        call = _call(context)
+        async with aclosing(_replies(call, handler(request, call))) as replies:
+            async for reply in replies:
+                if reply.failed:
+                    await _fail(context, reply)
+                if reply.metadata:
+                    await context.send_initial_metadata(_pairs(reply))
+                if reply.payload is not None:
+                    yield reply.payload
+
+    return answer
+
+
+async def _replies(call: Call, received: AsyncGenerator[bytes]) -> AsyncGenerator[Reply]:
+    """The replies of a method, and at the end what Ray Serve has refused."""
+    try:
+        async with aclosing(received):
+            async for data in received:
+                yield Reply.of(data)
+    except Exception:
+        logger.exception("call %s failed", call.request_id)
+        call.set_code(grpc.StatusCode.INTERNAL)
+    if call.code() not in (0, grpc.StatusCode.OK):
+        yield _refusal(call)
+
+
+def _refusal(call: Call) -> Reply:
+    """What is told of a call that no gateway has answered. Only the log has what Ray Serve says of it."""
+    code = call.code()
+    error = MEANT.get(code, InternalError)()
+    if code == grpc.StatusCode.CANCELLED:
+        error = ClientClosedRequest()
+    else:
+        logger.warning("call %s was not answered: %s", call.request_id, call.details())
+    status = status_of(error, call.request_id, os.urandom(1)[0] / 256)
+    return Reply(status.SerializeToString(), {"x-request-id": call.request_id}, failed=True)
+
+
+async def _fail(context: Context, reply: Reply) -> NoReturn:
+    status = to_status(Status.FromString(reply.payload or b""))
+    await context.abort(status.code, status.details, (*_pairs(reply), *status.trailing_metadata))
+
+
+def _call(context: Context) -> Call:
+    brought = dict(context.invocation_metadata() or ()).get("x-request-id")
+    request_id = brought_id(brought if isinstance(brought, str) else None)
+    return Call(context, request_id or f"req_{ulid(time.time(), os.urandom)}")
+
+
+def _pairs(reply: Reply) -> tuple[tuple[str, str], ...]:
+    return tuple(reply.metadata.items())

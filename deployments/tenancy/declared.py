@@ -1,0 +1,115 @@
+"""Tenants and keys as a configuration names them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, AwareDatetime, Field, SecretStr, model_validator
+
+from deployments.gateway.effort import Effort
+from deployments.section import Name, PositiveInt, Section, refuse_repetition
+from deployments.tenancy.directory.directory import Declared
+from deployments.tenancy.keys import KEY_ID, digest_of, parse_key
+from deployments.tenancy.tenant import SCOPES, USUAL_BANDS, Band, KeyRecord, Limits, Scope, Tenant
+
+
+class TenantLimits(Section):
+    """As :class:`deployments.tenancy.tenant.Limits`; null sets none."""
+
+    requests_per_minute: PositiveInt | None = None
+    tokens_per_minute: PositiveInt | None = None
+    work_per_minute: PositiveInt | None = None
+    concurrency: PositiveInt | None = None
+    work_per_day: PositiveInt | None = None
+    work_per_month: PositiveInt | None = None
+    queued: PositiveInt | None = 256
+
+
+class TenantConfig(Section):
+    """What holds for a tenant, as :class:`deployments.tenancy.tenant.Tenant`; ``models`` null allows all."""
+
+    name: Name
+    models: list[str] | None = None
+    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    bands: list[Band] = Field(default=list(USUAL_BANDS), min_length=1)
+    quality_floor: Effort | None = None
+    limits: TenantLimits = TenantLimits()
+
+    def as_tenant(self) -> Tenant:
+        """The same as a declared tenant."""
+        return Tenant(
+            name=self.name,
+            models=_tuple(self.models),
+            weight=self.weight,
+            bands=tuple(self.bands),
+            quality_floor=self.quality_floor,
+            limits=Limits(**self.limits.model_dump()),
+            declared=True,
+        )
+
+
+def _well_formed(key: SecretStr) -> SecretStr:
+    parse_key(key.get_secret_value())
+    return key
+
+
+class KeyConfig(Section):
+    """An API key and the tenant that it speaks for; a tenant that is not declared otherwise has the defaults.
+
+    A key is given as the whole ``key``, or by its ``id`` and the hex ``sha256`` of the whole of it, so that the file
+    holds no secret. It may open less than its tenant: some ``scopes``, some ``models`` (null opens all). After
+    ``expires_at``, which has a time zone, it opens nothing.
+    """
+
+    tenant: Name
+    key: Annotated[SecretStr, AfterValidator(_well_formed)] | None = None
+    id: Annotated[str, Field(pattern=f"^{KEY_ID}$")] | None = None
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    name: str = Field(default="", max_length=64)
+    scopes: list[Scope] = Field(default=list(SCOPES), min_length=1)
+    models: list[str] | None = None
+    expires_at: AwareDatetime | None = None
+
+    @model_validator(mode="after")
+    def _is_given_in_one_way(self) -> Self:
+        if (self.id is None) != (self.sha256 is None) or (self.key is None) == (self.id is None):
+            raise ValueError("a key is given as key, or as id and sha256")
+        return self
+
+    @property
+    def key_id(self) -> str:
+        """The public id, however the key is given."""
+        return parse_key(self.key.get_secret_value()).id if self.key else self.id or ""
+
+    def as_record(self, now: float) -> KeyRecord:
+        """The same as a declared key that was made at ``now``."""
+        return KeyRecord(
+            id=self.key_id,
+            tenant=self.tenant,
+            digest=digest_of(self.key.get_secret_value()) if self.key else self.sha256 or "",
+            created_at=now,
+            name=self.name,
+            scopes=tuple(self.scopes),
+            models=_tuple(self.models),
+            expires_at=None if self.expires_at is None else self.expires_at.timestamp(),
+            declared=True,
+        )
+
+
+def refuse_ambiguity(tenants: Sequence[TenantConfig], keys: Sequence[KeyConfig]) -> None:
+    """Raise :class:`ValueError` when a tenant is declared twice, or a key."""
+    refuse_repetition("tenants", [tenant.name for tenant in tenants])
+    refuse_repetition("keys", [key.key_id for key in keys])
+
+
+def declared_of(tenants: Sequence[TenantConfig], keys: Sequence[KeyConfig], now: float) -> Declared:
+    """What is declared, at ``now`` in Unix seconds. Raises :class:`ValueError` as :func:`refuse_ambiguity` does."""
+    refuse_ambiguity(tenants, keys)
+    named = {tenant.name: tenant.as_tenant() for tenant in tenants}
+    implied = {key.tenant: TenantConfig(name=key.tenant).as_tenant() for key in keys}
+    return Declared(tuple((implied | named).values()), tuple(key.as_record(now) for key in keys))
+
+
+def _tuple(names: list[str] | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(names)

@@ -1,0 +1,164 @@
+"""What clients are told when Ray Serve itself fails, and what methods are told of a call."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+from unittest.mock import Mock
+
+import grpc
+import pytest
+from google.rpc.error_details_pb2 import ErrorInfo
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
+from grpc_status.rpc_status import from_call
+from ray.serve._private.grpc_util import gRPCGenericServer
+
+from deployments.gateway.grpc.call import RAY_REQUEST_ID, REMAINING, REQUEST_ID, Call
+from deployments.gateway.grpc.reply import Reply
+from deployments.gateway.grpc.services import add_health
+
+TRACEBACK = "Traceback (most recent call last): pid=4711, ip=10.0.0.1"
+SERVING = HealthCheckResponse(status=HealthCheckResponse.SERVING).SerializeToString()
+REFUSALS = [
+    (grpc.StatusCode.INTERNAL, grpc.StatusCode.INTERNAL, "internal_error"),
+    (grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL, "internal_error"),
+    (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE, "overloaded"),
+    (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNAVAILABLE, "unavailable"),
+    (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNAVAILABLE, "unavailable"),
+    (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.DEADLINE_EXCEEDED, "deadline_exceeded"),
+    (grpc.StatusCode.CANCELLED, grpc.StatusCode.CANCELLED, "client_closed_request"),
+]
+
+Unary = Callable[[Call], bytes]
+
+
+@asynccontextmanager
+async def door(answer: Unary, *before: Reply) -> AsyncIterator[HealthStub]:
+    """A client of a server whose handlers give ``before``, if they stream, and then what ``answer`` gives."""
+
+    async def unary(request: Any, call: Call) -> bytes:
+        return answer(call)
+
+    async def stream(request: Any, call: Call) -> AsyncGenerator[bytes]:
+        for reply in before:
+            yield reply.SerializeToString()
+        if data := answer(call):
+            yield data
+
+    server = gRPCGenericServer(lambda service_method, streaming_type: stream if "stream" in streaming_type else unary)
+    add_health(Mock(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            yield HealthStub(channel)
+    finally:
+        await server.stop(None)
+
+
+def refusing(code: grpc.StatusCode) -> Unary:
+    """Ray Serve sets a status and gives no message."""
+
+    def answer(call: Call) -> bytes:
+        call.set_code(code)
+        call.set_details(TRACEBACK)
+        return b""
+
+    return answer
+
+
+def raising(call: Call) -> bytes:
+    raise RuntimeError(TRACEBACK)
+
+
+def told(error: grpc.aio.AioRpcError) -> tuple[grpc.StatusCode, str]:
+    """The status and the code, when nothing of the cause is told."""
+    assert "Traceback" not in f"{error.details()} {error.trailing_metadata()} {error.initial_metadata()}"
+    info = ErrorInfo()
+    assert from_call(error).details[0].Unpack(info)
+    assert dict(error.trailing_metadata())["x-request-id"] == "r"
+    return error.code(), info.reason
+
+
+METADATA = ((REQUEST_ID, "r"),)
+
+
+@pytest.mark.parametrize(("code", "status", "reason"), REFUSALS)
+async def test_what_ray_serve_refuses_is_told_in_our_words(
+    code: grpc.StatusCode, status: grpc.StatusCode, reason: str
+) -> None:
+    async with door(refusing(code), Reply(SERVING)) as client:
+        with pytest.raises(grpc.aio.AioRpcError) as unary:
+            await client.Check(HealthCheckRequest(), metadata=METADATA)
+        answers = client.Watch(HealthCheckRequest(), metadata=METADATA)
+        assert (await anext(aiter(answers))).status == HealthCheckResponse.SERVING
+        with pytest.raises(grpc.aio.AioRpcError) as stream:
+            await anext(aiter(answers))
+    assert told(unary.value) == told(stream.value) == (status, reason)
+
+
+async def test_what_is_raised_is_in_the_log_only(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR)
+    async with door(raising) as client:
+        for call in (client.Check, client.Watch):
+            answer = call(HealthCheckRequest(), metadata=METADATA)
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await (answer if call is client.Check else anext(aiter(answer)))
+            assert told(refused.value) == (grpc.StatusCode.INTERNAL, "internal_error")
+    assert caplog.text.count(TRACEBACK) == 2
+
+
+async def test_a_method_is_told_the_id_and_the_time_of_its_call() -> None:
+    seen: list[dict[str, str | bytes]] = []
+
+    def answer(call: Call) -> bytes:
+        seen.append(dict(call.invocation_metadata()))
+        return Reply(SERVING, {"a": "b"}).SerializeToString()
+
+    async with door(answer) as client:
+        await client.Check(HealthCheckRequest(), timeout=100, metadata=((REMAINING, "7"), (RAY_REQUEST_ID, "x")))
+        call = client.Check(HealthCheckRequest(), metadata=METADATA)
+        assert dict(await call.initial_metadata())["a"] == "b"
+    timed, untimed = seen
+    assert 50_000 < int(timed[REMAINING]) <= 101_000
+    assert str(timed[REQUEST_ID]).startswith("req_")
+    assert timed[RAY_REQUEST_ID] == timed[REQUEST_ID]
+    assert REMAINING not in untimed
+    assert untimed[REQUEST_ID] == untimed[RAY_REQUEST_ID] == "r"
+
+
+async def test_metadata_goes_before_the_first_message() -> None:
+    replies = [Reply(SERVING, {"a": "b"}), Reply(SERVING)]
+    async with door(lambda call: b"", *replies) as client:
+        call = client.Watch(HealthCheckRequest())
+        assert dict(await call.initial_metadata())["a"] == "b"
+        assert [answer.status async for answer in call] == [HealthCheckResponse.SERVING] * 2
+
+
+async def test_a_client_that_leaves_ends_the_method() -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def endless(request: Any, call: Call) -> AsyncGenerator[bytes]:
+        try:
+            while True:
+                yield Reply(SERVING).SerializeToString()
+                begun.set()
+                await asyncio.sleep(0.001)
+        finally:
+            ended.set()
+
+    server = gRPCGenericServer(lambda service_method, streaming_type: endless)
+    add_health(Mock(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call = HealthStub(channel).Watch(HealthCheckRequest())
+        await begun.wait()
+        call.cancel()
+        async with asyncio.timeout(10):
+            await ended.wait()
+    await server.stop(None)
