@@ -160,7 +160,7 @@ async def measure(neighbours: Neighbours, spec: ModelSpec, port: int, state_url:
 def main() -> None:
     """Print one object for each way."""
     parser = argparse.ArgumentParser(prog="python -m loadtest.noisy_neighbour", description=__doc__)
-    parser.add_argument("--replicas", type=int, default=2)
+    parser.add_argument("--replicas", type=int, default=1)
     parser.add_argument("--gateways", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=120.0, help="of each phase")
     parser.add_argument("--step-seconds", type=float, default=0.3)

@@ -23,7 +23,7 @@ class Neighbours:
 
     scenario: Scenario
     seconds: float
-    quiet: float = 0.1
+    quiet: float = 0.2
     loud: float = 10.0
 
     def capacity(self, spec: ModelSpec) -> float:
