@@ -106,7 +106,11 @@ class Accounts:
         self._limiter, self._queues, self._biller = limiter, queues, biller
 
     async def reserve(self, tenant: Tenant, records: Sequence[RequestRecord]) -> tuple[tuple[Account, ...], Levels]:
-        """Reserve the most that the answers to one request can cost. Raises as :meth:`Limiter.reserve`."""
+        """Reserve the most that the answers to one request can cost. Raises as :meth:`Limiter.reserve`, and
+        :class:`deployments.errors.QueueFull` for one that would not even be let into the queue.
+        """
+        for record in records:
+            self._queues[Terms.of(record).queue].check(_waiting(record))
         terms = [Terms.of(record) for record in records]
         first, tokens, work = terms[0].reservation, sum(each.tokens for each in terms), sum(each.work for each in terms)
         levels = await self._limiter.reserve(tenant, first, Charge(1, tokens, work), concurrency=len(records))
@@ -143,19 +147,15 @@ class Accounts:
     def _account(
         self, record: RequestRecord, reservation: Reservation, queue: str, *, had_turn: bool = False
     ) -> Account:
-        terms = Terms.of(record)
-        waiting = Waiting(
-            record.id,
-            record.tenant,
-            terms.work,
-            terms.weight,
-            terms.band,
-            terms.cap,
-            record.parameters["deadline"],
-        )
-        return Account(waiting, self._queues[queue], reservation, self._biller, had_turn=had_turn)
+        return Account(_waiting(record), self._queues[queue], reservation, self._biller, had_turn=had_turn)
 
 
 def later(terms: Terms) -> Terms:
     """The terms of a further answer to the same request, whose prompt is on the first one's bill."""
     return replace(terms, first=False)
+
+
+def _waiting(record: RequestRecord) -> Waiting:
+    """The request as the queue knows it."""
+    terms, deadline = Terms.of(record), record.parameters["deadline"]
+    return Waiting(record.id, record.tenant, terms.work, terms.weight, terms.band, terms.cap, deadline)

@@ -38,6 +38,10 @@ class Desk:
         self._queue.enter(request, self._clock())
         self.dispatch()
 
+    def check(self, request: Waiting) -> None:
+        """As :meth:`VirtualCounterQueue.check`."""
+        self._queue.check(request)
+
     def resume(self, request: Waiting) -> None:
         """As :meth:`VirtualCounterQueue.resume`."""
         self._queue.resume(request)

@@ -111,8 +111,7 @@ class VirtualCounterQueue:
             return
         if request.deadline is not None and request.deadline <= now:
             raise DeadlineExceeded
-        if request.cap is not None and self._queued[request.tenant] >= request.cap:
-            raise QueueFull
+        self.check(request)
         self._arrivals += 1
         order = Order(RANKS[request.band], due(request, now), self._arrivals, request.id)
         self.lanes[lane_of(request)].add(request.tenant, order, now)
@@ -120,6 +119,11 @@ class VirtualCounterQueue:
         self._queued[request.tenant] += 1
         if request.deadline is not None:
             insort(self._deadlines, (request.deadline, request.id))
+
+    def check(self, request: Waiting) -> None:
+        """Raise :class:`QueueFull` when the tenant has too many waiting to let ``request`` in."""
+        if request.cap is not None and self._queued[request.tenant] >= request.cap:
+            raise QueueFull
 
     def dispatch(self, places: int, now: float) -> Turns:
         """Give turns while fewer than ``places`` requests are under way."""

@@ -32,6 +32,9 @@ class LocalQueue:
         self._desk = Desk(self._room, places, clock)
         self._fairness = Fairness()
 
+    def check(self, request: Waiting) -> None:
+        self._desk.check(request)
+
     async def turn(self, request: Waiting) -> None:
         self._room.open(request)
         try:

@@ -49,6 +49,11 @@ class FairQueue(Protocol):
     back behind it. Turns are given as long as the model has places (:meth:`deployments.pools.pool.Pool.places`).
     """
 
+    def check(self, request: Waiting) -> None:
+        """Raise :class:`deployments.errors.QueueFull` when ``request`` would be refused, as far as is known here; which
+        spares all that comes before :meth:`turn`.
+        """
+
     async def turn(self, request: Waiting) -> None:
         """Wait for the turn of ``request``; being cancelled leaves the queue.
 

@@ -56,10 +56,17 @@ class RedisQueue:
         self._fairness = Fairness()
         self._running: dict[str, Waiting] = {}
         self._unsent: dict[str, tuple[float, Waiting, int]] = {}
+        self._full_until: dict[str, float] = {}
         self._desk: Desk | None = None
         self._gateways, self._memory = 1, ""
         self._asked_places, self._more = 0, False
         self._renew_at = self._retry_at = 0.0
+
+    def check(self, request: Waiting) -> None:
+        if self._desk is not None:
+            self._desk.check(request)
+        elif self._clock() < self._full_until.get(request.tenant, 0.0):
+            raise QueueFull
 
     async def turn(self, request: Waiting) -> None:
         self._room.open(request)
@@ -120,6 +127,7 @@ class RedisQueue:
         elif news is not None and news.word == scripts.LATE:
             self._room.refuse((request.id,))
         elif news is not None and news.word == scripts.FULL:
+            self._full_until[request.tenant] = self._clock() + LOOK_SECONDS
             self._room.refuse((request.id,), QueueFull)
 
     async def _leave(self, request: Waiting, entering: asyncio.Future[None]) -> None:
@@ -181,6 +189,7 @@ class RedisQueue:
                     await self._return()
             elif now >= self._renew_at:
                 self._renew_at = now + self._lease_seconds / RENEWALS_PER_LEASE
+                self._full_until = {tenant: until for tenant, until in self._full_until.items() if now < until}
                 await self._renew()
                 self._room.record(await self.state())
             elif self._more or (self._room.waiting and self._places() > self._asked_places):

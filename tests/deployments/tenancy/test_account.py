@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
-from deployments.errors import ConcurrencyExceeded
+from deployments.errors import ConcurrencyExceeded, QueueFull
 from deployments.state.memory import MemoryStore
 from deployments.state.record import RequestRecord
 from deployments.telemetry.metrics import MemoryMetrics
@@ -130,6 +131,19 @@ async def test_a_reservation_that_is_refused_takes_nothing(books: Books) -> None
     with pytest.raises(ConcurrencyExceeded):
         await books.accounts.reserve(ACME, [record(replace(TERMS, reservation="req-9"))])
     assert await books.left("work_per_minute") == 400
+
+
+async def test_a_request_that_the_queue_would_refuse_is_refused_before_anything_is_reserved(books: Books) -> None:
+    alone = replace(TERMS, cap=1)
+    for name in ("runs", "waits"):
+        (account,), _ = await books.accounts.reserve(ACME, [record(replace(alone, reservation=name), id=name)])
+        turn = asyncio.create_task(account.turn())
+        await asyncio.sleep(0)
+    with pytest.raises(QueueFull):
+        await books.accounts.reserve(ACME, [record(alone)])
+    assert await books.left("work_per_minute") == 400
+    turn.cancel()
+    await asyncio.gather(turn, return_exceptions=True)
 
 
 async def test_a_request_that_ran_elsewhere_goes_on_without_waiting(books: Books) -> None:

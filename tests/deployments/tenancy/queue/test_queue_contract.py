@@ -107,8 +107,12 @@ async def test_who_has_had_least_goes_next_and_its_urgent_requests_first(bench: 
 async def test_a_tenant_may_have_so_many_waiting_and_no_more(bench: Bench) -> None:
     await soon(bench.queue.turn(waiting(cap=1)))
     turn = await enters(bench.queue, waiting(cap=1))
+    bench.queue.check(waiting("rival", cap=1))
     with pytest.raises(QueueFull):
         await bench.queue.turn(waiting(cap=1))
+    with pytest.raises(QueueFull):
+        bench.queue.check(waiting(cap=1))
+    bench.queue.check(waiting("rival", cap=1))
     other = await enters(bench.queue, waiting("rival", cap=1))
     assert (await bench.queue.state()).waiting == {"interactive": 0, "default": 2, "flex": 0}
     await cancelled(turn, other)
