@@ -56,7 +56,7 @@ def streamed() -> Documented:
     return {200: {"description": "Server-sent events.", "headers": REQUEST_ID, "content": STREAM}}
 
 
-def request_headers(
+async def request_headers(
     idempotency_key: Annotated[
         str | None,
         Header(description="Runs the request once, however often it is sent.", json_schema_extra={"maxLength": 255}),

@@ -117,3 +117,16 @@ async def test_other_origins_get_no_permission() -> None:
     async with client(gateway(saying("ok"))) as http:
         headers = (await http.get("/v1/models", headers={"origin": "http://elsewhere"})).headers
     assert not [name for name in headers if name.startswith("access-control")]
+
+
+async def test_nothing_that_a_request_depends_on_runs_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The framework hands plain functions to a pool of threads, which costs more the more requests wait."""
+
+    async def refuse(function: object, *arguments: object, **named: object) -> None:
+        raise AssertionError(function)
+
+    monkeypatch.setattr("fastapi.dependencies.utils.run_in_threadpool", refuse)
+    async with client(gateway(saying("ok"))) as http:
+        for path, body in (("completions", {"prompt": "x"}), ("responses", {"input": "x", "store": False})):
+            assert (await http.post(f"/v1/{path}", json={"model": "tiny", **body})).status_code == 200
+        assert (await http.get("/v1/usage")).status_code == 200
