@@ -56,6 +56,7 @@ bench: setup  ## measure the engine, the cost of the stack, and a start from a f
 	$(BIN)/python -m loadtest.stack_cost
 	$(BIN)/python -m loadtest.routing --replicas 8 --requests 480
 	$(BIN)/python -m loadtest.noisy_neighbour
+	$(BIN)/python -m loadtest.tenancy
 	$(BIN)/python -m loadtest.tax
 	$(BIN)/python -m loadtest.fresh_start
 
