@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from deployments.tenancy.tenant import Access, Band
 
 MAX_IGNORED_NAMES = 32
-PRIORITIES: Mapping[Band, int] = {"interactive": 1, "default": 0, "flex": -1}
-"""Of requests that have had their turn, which a replica takes first."""
+PRIORITIES: Mapping[Band, int] = {"interactive": 0, "default": 0, "flex": -1}
+"""Of requests that have had their turn, which a replica takes first: whose turn it is has been decided fairly, and flex
+makes way for everyone.
+"""
 
 
 class Body(Protocol):

@@ -10,18 +10,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
 
 from deployments.execution.executions import Executions
 from deployments.gateway.auth import Authentication
 from deployments.gateway.body import BodyGate
 from deployments.gateway.context import Gateway
 from deployments.gateway.documentation import refusals
-from deployments.gateway.edge import Edge
+from deployments.gateway.edge import Edge, leave_to_edge
 from deployments.gateway.endpoints import generations, health, models, requests, responses, usage
 from deployments.gateway.ids import Clock, Entropy, ulid
 from deployments.gateway.model import Model
@@ -82,7 +81,7 @@ def create_app(
         version=settings.version,
         telemetry={"tracing": False, "metrics": False, "logs": False},
         responses=refusals(),
-        exception_handlers={RequestValidationError: _leave_to_edge, HTTPException: _leave_to_edge},
+        exception_handlers={RequestValidationError: leave_to_edge, HTTPException: leave_to_edge},
     )
     documented_key = Depends(HTTPBearer(auto_error=False))
     for group in (models, generations, responses, requests, usage):
@@ -119,8 +118,3 @@ async def _repeat(service: Service) -> None:
         except Exception:
             logger.exception("a service of the gateway failed and begins again")
             await asyncio.sleep(AGAIN_SECONDS)
-
-
-async def _leave_to_edge(request: Request, error: Exception) -> Response:
-    """The framework's own answers have another shape; :class:`Edge` tells all failures alike."""
-    raise error

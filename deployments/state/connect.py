@@ -1,4 +1,4 @@
-"""From the URL of the state to a store."""
+"""From the URL of the state to its clients."""
 
 from __future__ import annotations
 
@@ -12,17 +12,7 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import ConstantBackoff
 
 from deployments.state.address import StateAddress
-from deployments.state.bounds import Bounds
 from deployments.state.client import CallSettings, Client, Clients, ClientSettings
-from deployments.state.redis import RedisStore
-from deployments.state.store import RequestStore
-
-
-def connect(
-    url: str, ttl_seconds: int, bounds: Bounds | None = None, settings: ClientSettings | None = None
-) -> RequestStore:
-    """The store at ``url``. Raises as :func:`clients_at`."""
-    return RedisStore(clients_at(url, settings), ttl_seconds, bounds or Bounds())
 
 
 def clients_at(url: str, settings: ClientSettings | None = None) -> Clients:

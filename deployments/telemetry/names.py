@@ -29,4 +29,3 @@ LEDGER_PENDING = Metric("dllm_ledger_pending", "gauge", "Ended requests whose le
 LEDGER_DROPPED = Metric(
     "dllm_ledger_dropped_total", "counter", "Ended requests that a gateway ceased to keep before they were billed."
 )
-REDIS_UP = Metric("dllm_redis_up", "gauge", "Whether the state store answered the last call: 1 or 0.")

@@ -109,13 +109,14 @@ class Accounts:
         """Reserve the most that the answers to one request can cost. Raises as :meth:`Limiter.reserve`, and
         :class:`deployments.errors.QueueFull` for one that would not even be let into the queue.
         """
-        for record in records:
-            self._queues[Terms.of(record).queue].check(_waiting(record))
         terms = [Terms.of(record) for record in records]
+        for record, each in zip(records, terms, strict=True):
+            self._queues[each.queue].check(_waiting(record))
         first, tokens, work = terms[0].reservation, sum(each.tokens for each in terms), sum(each.work for each in terms)
         levels = await self._limiter.reserve(tenant, first, Charge(1, tokens, work), concurrency=len(records))
         reservation = Reservation(self._limiter, tenant.name, first, len(records))
-        return tuple(self._account(record, reservation, Terms.of(record).queue) for record in records), levels
+        accounts = (self._account(record, reservation, each.queue) for record, each in zip(records, terms, strict=True))
+        return tuple(accounts), levels
 
     def resumed(self, record: RequestRecord, queue: str) -> Account:
         """The account of a request that another gateway began, and that goes on in ``queue``."""

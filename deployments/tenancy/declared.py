@@ -13,16 +13,21 @@ from deployments.tenancy.directory.directory import Declared
 from deployments.tenancy.keys import KEY_ID, digest_of, parse_key
 from deployments.tenancy.tenant import SCOPES, USUAL_BANDS, Band, KeyRecord, Limits, Scope, Tenant
 
+Rate = Annotated[int, Field(gt=0, le=10**11)]
+Budget = Annotated[int, Field(gt=0, le=2**53)]
+
 
 class TenantLimits(Section):
-    """As :class:`deployments.tenancy.tenant.Limits`; null sets none."""
+    """As :class:`deployments.tenancy.tenant.Limits`; null sets none. Above these bounds the server's numbers are not
+    exact any more.
+    """
 
-    requests_per_minute: PositiveInt | None = None
-    tokens_per_minute: PositiveInt | None = None
-    work_per_minute: PositiveInt | None = None
+    requests_per_minute: Rate | None = None
+    tokens_per_minute: Rate | None = None
+    work_per_minute: Rate | None = None
     concurrency: PositiveInt | None = None
-    work_per_day: PositiveInt | None = None
-    work_per_month: PositiveInt | None = None
+    work_per_day: Budget | None = None
+    work_per_month: Budget | None = None
     queued: PositiveInt | None = 256
 
 

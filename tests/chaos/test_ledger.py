@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -110,13 +111,11 @@ async def _give_up(client: Client, body: Json) -> str:
 async def _until_right(client: Client, known: set[str]) -> tuple[str, ...]:
     """What is wrong with the ledger, when nothing is or it has had its time."""
     found: tuple[str, ...] = ("nothing was read",)
-    try:
+    with suppress(TimeoutError):
         async with asyncio.timeout(PATIENCE_SECONDS):
             while found:
                 found = await _mistakes(client, known, await _entries(client))
                 await asyncio.sleep(RETRY_SECONDS)
-    except TimeoutError:
-        pass
     return found
 
 

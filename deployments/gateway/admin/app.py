@@ -18,7 +18,7 @@ from deployments.gateway.admin import keys, limits, queues, tenants, usage
 from deployments.gateway.admin.context import Administration
 from deployments.gateway.admin.credential import OPEN, AdminCredential
 from deployments.gateway.body import BodyGate
-from deployments.gateway.edge import Edge
+from deployments.gateway.edge import Edge, leave_to_edge
 from deployments.gateway.ids import Clock, Entropy
 from deployments.gateway.schema import ErrorBody
 from deployments.state.store import Missing, StateUnavailable
@@ -42,8 +42,8 @@ def create_admin_app(
         telemetry={"tracing": False, "metrics": False, "logs": False},
         responses={"4XX": {"model": ErrorBody}, "5XX": {"model": ErrorBody}},
         exception_handlers={
-            RequestValidationError: _leave_to_edge,
-            HTTPException: _leave_to_edge,
+            RequestValidationError: leave_to_edge,
+            HTTPException: leave_to_edge,
             StateUnavailable: _unavailable,
             Missing: _gone,
         },
@@ -67,11 +67,6 @@ def _health() -> APIRouter:
         return {"status": "live"}
 
     return router
-
-
-async def _leave_to_edge(request: Request, error: Exception) -> Response:
-    """The framework's own answers have another shape; :class:`Edge` tells all failures alike."""
-    raise error
 
 
 async def _unavailable(request: Request, error: Exception) -> Response:

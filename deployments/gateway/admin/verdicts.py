@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deployments.errors import (
-    ConcurrencyExceeded,
-    InsufficientQuota,
-    RateLimitExceeded,
-    ServingError,
-    WorkExceedsLimit,
-)
+from deployments.errors import RateLimitExceeded, ServingError, WorkExceedsLimit
 from deployments.gateway.admin.shapes import ChargeBody, Json
 from deployments.tenancy.limits.limiter import Level, Levels
+from deployments.tenancy.limits.verdict import kind_of
 
 MINUTE = 60.0
 
@@ -26,13 +21,6 @@ ASKED = {
 }
 """The part of a charge that each limit counts."""
 
-REFUSALS: dict[str, type[ServingError]] = {
-    "concurrency": ConcurrencyExceeded,
-    "work_per_day": InsufficientQuota,
-    "work_per_month": InsufficientQuota,
-}
-"""What a limit that is spent is told as, where that is not :class:`RateLimitExceeded`."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Obstacle:
@@ -42,9 +30,7 @@ class _Obstacle:
 
     @property
     def refusal(self) -> type[ServingError]:
-        if self.asked > self.level.limit:
-            return WorkExceedsLimit
-        return REFUSALS.get(self.name, RateLimitExceeded)
+        return kind_of(self.name, self.level, self.asked)
 
     @property
     def seconds(self) -> float | None:

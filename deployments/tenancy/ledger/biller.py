@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from itertools import islice
 
 from deployments.errors import GatewayLost
@@ -71,12 +72,10 @@ class Biller:
 
     async def close(self) -> None:
         """Write what is left, once and for a bounded time."""
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 while self._pending and await self._write_some():
                     pass
-        except TimeoutError:
-            pass
         if self._pending:
             logger.error("%d ended requests are left to other gateways to bill", len(self._pending))
 

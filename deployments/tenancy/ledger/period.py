@@ -38,8 +38,8 @@ def period_of(start: str | None, end: str | None, now: float) -> Period:
 
 def _day(text: str, parameter: str) -> date:
     try:
-        if DAY.fullmatch(text):
-            return date.fromisoformat(text)
+        if not DAY.fullmatch(text):
+            raise ValueError(text)
+        return date.fromisoformat(text)
     except ValueError:
-        pass
-    raise InvalidRequest(f"{parameter}: a day is written as YYYY-MM-DD.", parameter=parameter)
+        raise InvalidRequest(f"{parameter}: a day is written as YYYY-MM-DD.", parameter=parameter) from None

@@ -165,12 +165,12 @@ class GuardedLimiter:
         return NO_LIMITS if self._without_state == "allow" else part_of(limits, max(1, self._gateways()))
 
     def _failed(self, error: StateUnavailable) -> None:
-        if not self._breaker.is_open:
+        if not self.is_degraded:
             logger.error("limits go on as %r: %s", self._without_state, error)
         self._breaker.failed(self._clock())
 
     def _succeeded(self) -> None:
-        if self._breaker.is_open:
+        if self.is_degraded:
             logger.warning("limits are counted by all gateways together again")
         self._breaker.succeeded()
 

@@ -38,6 +38,15 @@ class _Asked:
         return f"The limit {self.name} is {self.level.limit}: {self.amount} asked, {self.level.remaining} left."
 
 
+def kind_of(name: str, level: Level, asked: int) -> type[ServingError]:
+    """What a reservation is refused with that asks the limit ``name`` for more than is left of it."""
+    if asked > level.limit:
+        return WorkExceedsLimit
+    if name in BUDGETS:
+        return InsufficientQuota
+    return ConcurrencyExceeded if name == "concurrency" else RateLimitExceeded
+
+
 def levels_of(counts: Counts, limits: Limits, held: int) -> Levels:
     """What is left of each limit while ``held`` places are taken; the counts have to be under these limits."""
     return Levels({each.name: each.level for each in _asked(counts, limits, Charge(), 0, held)})
@@ -52,7 +61,7 @@ def refusal_of(counts: Counts, limits: Limits, charge: Charge, places: int, held
     asked = list(_asked(counts, limits, charge, places, held))
     details: dict[str, Any] = {"limits": {each.name: asdict(each.level) for each in asked}}
     for each in asked:
-        if each.amount > each.level.limit:
+        if kind_of(each.name, each.level, each.amount) is WorkExceedsLimit:
             message = f"{each.told} No wait would help: ask for less at once."
             return WorkExceedsLimit(message, details={"limit": each.name, **details})
     short = [each for each in asked if each.amount > each.level.remaining]
@@ -60,9 +69,9 @@ def refusal_of(counts: Counts, limits: Limits, charge: Charge, places: int, held
         return None
     longest = max(short, key=lambda each: each.wait)
     details = {"limit": longest.name, **details}
-    if longest.name in BUDGETS:
+    kind = kind_of(longest.name, longest.level, longest.amount)
+    if kind is InsufficientQuota:
         return InsufficientQuota(longest.told, details={"reset_at": round(counts.at / 1000 + longest.wait), **details})
-    kind = ConcurrencyExceeded if longest.name == "concurrency" else RateLimitExceeded
     return kind(f"{longest.told} Retry in {longest.wait:g} s.", retry_after=longest.wait, details=details)
 
 

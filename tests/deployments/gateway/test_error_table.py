@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import httpx2
@@ -93,13 +94,22 @@ def check(response: httpx.Response, kind: type[ServingError]) -> None:
     assert told == (None if kind.should_retry is None else str(kind.should_retry).lower())
 
 
-@pytest.mark.parametrize("stream", [False, True])
+BEFORE_THE_STREAM = [case for case in CASES if case.error is not errors.ReplicasLost]
+"""The others are told inside a stream, which has begun."""
+
+
 @pytest.mark.parametrize("case", CASES, ids=str)
-async def test_each_error_is_told_as_the_table_has_it(case: Case, stream: bool) -> None:
-    if case.error is errors.ReplicasLost and stream:
-        pytest.skip("the stream has begun")
+async def test_each_error_is_told_as_the_table_has_it(case: Case) -> None:
+    await refused(case, case.body)
+
+
+@pytest.mark.parametrize("case", BEFORE_THE_STREAM, ids=str)
+async def test_a_request_for_a_stream_is_refused_alike(case: Case) -> None:
+    await refused(case, case.body if case.under_way else {**case.body, "stream": True})
+
+
+async def refused(case: Case, body: Mapping[str, Any]) -> None:
     async with prepared(case) as app, client(app) as http:
-        body = case.body if case.under_way or not stream else {**case.body, "stream": True}
         response = await http.post(PATHS[case.kind], json=body, headers=case.headers)
     check(response, case.error)
 

@@ -157,7 +157,7 @@ TIERS: list[tuple[str | None, str, int]] = [
     ("auto", "default", 0),
     ("default", "default", 0),
     ("flex", "flex", -1),
-    ("priority", "priority", 1),
+    ("priority", "priority", 0),
 ]
 
 

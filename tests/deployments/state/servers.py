@@ -19,7 +19,8 @@ from deployments.state.acl import acl_rule
 from deployments.state.address import StateAddress
 from deployments.state.bounds import Bounds
 from deployments.state.client import CallSettings, ClientSettings
-from deployments.state.connect import connect
+from deployments.state.connect import clients_at
+from deployments.state.redis import RedisStore
 from deployments.state.store import RequestStore
 
 PRIMARY = "main"
@@ -59,7 +60,8 @@ class Place:
     def connect(self, ttl_seconds: int = 60, bounds: Bounds | None = None) -> RequestStore:
         """A store there, with the patience of a busy machine."""
         patient = CallSettings(timeout_seconds=20.0)
-        return connect(self.url, ttl_seconds, bounds, ClientSettings(patient, patient, replace(patient, places=512)))
+        clients = clients_at(self.url, ClientSettings(patient, patient, replace(patient, places=512)))
+        return RedisStore(clients, ttl_seconds, bounds or Bounds())
 
     def flush(self) -> None:
         """Forget all."""

@@ -11,11 +11,13 @@ import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
+from deployments.state.bounds import Bounds
 from deployments.state.client import BLOCK_SECONDS, CallSettings, Client, ClientSettings
-from deployments.state.connect import connect
+from deployments.state.connect import clients_at
 from deployments.state.inbox import TTL_SECONDS
 from deployments.state.keys import LEASES, RequestKeys, claim_key, inbox_key
 from deployments.state.leases import LeaseIndex
+from deployments.state.redis import RedisStore
 from deployments.state.store import Change, Claim, RequestKey, RequestStore, StateError, StateUnavailable
 from tests.deployments.state.conftest import PlaceOf
 from tests.deployments.state.records import fresh_record
@@ -197,7 +199,7 @@ async def test_followers_are_told_by_the_server_and_hold_up_no_call(store: Reque
 async def test_a_server_that_is_away_or_silent_is_reported_as_unavailable(closed_url: str, silent_url: str) -> None:
     hasty = CallSettings(timeout_seconds=0.02)
     for url in (closed_url, silent_url):
-        store = connect(url, 60, settings=ClientSettings(hasty, hasty, hasty))
+        store = RedisStore(clients_at(url, ClientSettings(hasty, hasty, hasty)), 60, Bounds())
         for call in (store.get(RequestKey("acme", "x")), store.create(fresh_record()), store.send("one", "a")):
             with pytest.raises(StateUnavailable, match="does not answer"):
                 await call

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from deployments.state.connect import connect
+from deployments.state.bounds import Bounds
+from deployments.state.connect import clients_at
+from deployments.state.redis import RedisStore
 from deployments.state.store import Claim, StateUnavailable
 from tests.deployments.state.certificates import Authority
 from tests.deployments.state.servers import Place
@@ -51,13 +53,13 @@ def test_files_that_are_no_certificates_are_refused_at_once(authority: Authority
     _, key = authority.issue("client")
     for query in (f"ca={tmp_path}/none", f"ca={tmp_path}/empty", f"cert={authority.certificate}&key={key}"):
         with pytest.raises(ValueError, match="certificates of the state's URL cannot be used"):
-            connect(f"rediss://localhost?{query}", 60)
+            clients_at(f"rediss://localhost?{query}")
 
 
 async def claim(place: Place, port: int, query: str, host: str = "localhost") -> Claim:
     """The answer to a claim by way of a TLS server."""
     user, _, _ = place.url.removeprefix("redis://").rpartition("@")
-    store = connect(f"rediss://{user}@{host}:{port}/1?{query}", 60)
+    store = RedisStore(clients_at(f"rediss://{user}@{host}:{port}/1?{query}"), 60, Bounds())
     try:
         return await store.claim("acme", "token", CLAIM)
     finally:

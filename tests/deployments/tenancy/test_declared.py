@@ -18,6 +18,8 @@ ID, DIGEST = parse_key(KEY).id, digest_of(KEY)
 MISTYPED = KEY[:-1] + ("x" if KEY[-1] != "x" else "y")
 
 REFUSED = {
+    "tenants: [{name: a, limits: {work_per_minute: 100000000001}}]": "tenants.0.limits.work_per_minute: ",
+    "tenants: [{name: a, limits: {work_per_month: 9007199254740993}}]": "tenants.0.limits.work_per_month: ",
     "keys: [{tenant: a, key: hushhushhushhush}]": "keys.0.key: expected a key of the form dllm_",
     f"keys: [{{tenant: a, key: {MISTYPED}}}]": "keys.0.key: the checksum of the key is wrong",
     f"keys: [{{tenant: a, key: {KEY}, id: {ID}, sha256: {DIGEST}}}]": "keys.0: a key is given as key, or as id and",
