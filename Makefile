@@ -8,7 +8,7 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no
 SOURCES := cluster deployments dllm_worker loadtest tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test check golden full redis clients chaos bench protos format lock
+.PHONY: help setup serve test check golden full redis clients prometheus dashboards chaos bench protos format lock
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -30,16 +30,22 @@ check: setup  ## style, formatting and types
 	$(BIN)/mypy
 
 test: check  ## check, then every test
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n 2 --dist loadgroup
 
 golden: setup  ## replay every case of the reference data
 	$(BIN)/python -m dllm_worker.golden tests/golden
 
-full: golden redis clients  ## the slow tests: every golden case, state server and serving mode, fuzzing, other clients
+full: golden redis clients prometheus  ## the slow tests: every golden case, state server and serving mode, fuzzing, other clients
 	$(BIN)/pytest -q -m full
 
 redis: setup  ## fetch a redis-server for the slow tests; the others run on Valkey
 	.ci/redis
+
+prometheus: setup  ## fetch prometheus and promtool for the slow tests of rules and dashboards
+	.ci/prometheus
+
+dashboards: setup  ## write the Grafana dashboards of the chart again
+	$(BIN)/python -m cluster.monitoring helm/dllm-cluster/dashboards
 
 clients: setup  ## install other projects' clients for the slow tests, each in an environment of its own
 	PYTHON=$(PYTHON) .ci/clients
@@ -58,6 +64,8 @@ bench: setup  ## measure the engine, the cost of the stack, and a start from a f
 	$(BIN)/python -m loadtest.noisy_neighbour
 	$(BIN)/python -m loadtest.tenancy
 	$(BIN)/python -m loadtest.tax
+	$(BIN)/python -m loadtest.autoscaling
+	$(BIN)/python -m loadtest.tracing_cost
 	$(BIN)/python -m loadtest.fresh_start
 
 format: setup  ## rewrite the sources in the house format

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from deployments.errors import ServingError
+from deployments.tenancy.limits.bounds import KEEP_SECONDS
 from deployments.tenancy.limits.limiter import Charge, Levels
 from deployments.tenancy.limits.memory import MemoryLimiter
 from deployments.tenancy.limits.redis import RedisLimiter
@@ -48,7 +49,10 @@ class Reserved:
 
 
 class LimiterMachine(RuleBasedStateMachine):
-    """Requests of one tenant at two limiters. Limits change, and time steps back."""
+    """Requests of one tenant at two limiters. Limits change, and time steps back.
+
+    All of it happens before the first reservation is forgotten, which the server does by a clock of its own.
+    """
 
     limits: ClassVar[tuple[Limits, ...]] = OTHERS
 
@@ -57,6 +61,7 @@ class LimiterMachine(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         place.flush()
         self.clock, self.client = Clock(DECEMBER - 100.0), connected(place)
+        self.end = self.clock.now + KEEP_SECONDS
         self.memory, self.redis = MemoryLimiter(self.clock, LEASE), RedisLimiter(self.client, LEASE, self.clock)
         self.admitted: list[Reserved] = []
         self.open: dict[str, Reserved] = {}
@@ -79,7 +84,8 @@ class LimiterMachine(RuleBasedStateMachine):
 
     @rule(seconds=SECONDS)
     def time_passes(self, seconds: float) -> None:
-        self.clock.now += seconds
+        if self.clock.now + seconds < self.end:
+            self.clock.now += seconds
 
     @rule(id=IDS, charge=CHARGES, places=st.integers(0, 3), number=st.integers(0, 9))
     def reserve(self, id: str, charge: Charge, places: int, number: int) -> None:
@@ -119,7 +125,8 @@ class BoundedMachine(LimiterMachine):
 
     @rule(seconds=SECONDS.map(abs))
     def time_passes(self, seconds: float) -> None:
-        self.clock.now += seconds
+        if self.clock.now + seconds < self.end:
+            self.clock.now += seconds
 
     @rule(ids=st.lists(IDS, max_size=3))
     def renew(self, ids: list[str]) -> None:
