@@ -10,16 +10,20 @@ from dllm_worker.cache.pages import PagePool
 from dllm_worker.cache.prefix import page_size_of
 from dllm_worker.checkpoint import Checkpoint, checkpoint_of
 from dllm_worker.decoding.discipline import demand_of, next_pass
+from dllm_worker.decoding.passes import Span
 from dllm_worker.decoding.step import Observe, decode
 from dllm_worker.decoding.turns import Turn
 from dllm_worker.interface import CheckpointError, EngineLimits, EngineLoad, EngineStats, fingerprint
 from dllm_worker.models.loading import LoadedModel
 from dllm_worker.noise import CountedNoise, Draws
-from dllm_worker.request import Event, Finish, Request, RequestError
+from dllm_worker.request import Event, Finish, Request, RequestError, Usage
 from dllm_worker.scheduling.admission import Admission, Waiting
 from dllm_worker.scheduling.planner import PlannedRows, plan
 from dllm_worker.scheduling.prospect import Prospect
+from dllm_worker.spec import ModelSpec
+from dllm_worker.tally import Tally
 from dllm_worker.validate import validate
+from dllm_worker.work import Look, network_cost
 
 
 class Engine:
@@ -43,7 +47,7 @@ class Engine:
         self._admission = Admission(model.spec, self.pool, self.draws, self.limits.max_running)
         self._prospect = Prospect(model.spec, self.limits)
         self._steps = 0
-        self._position_forwards = 0
+        self._cost, self._tally = network_cost(model.denoiser), Tally()
 
     def add(self, request: Request) -> None:
         """Queue a request; :class:`RequestError` when this model or engine can never run it."""
@@ -95,6 +99,11 @@ class Engine:
         return None if usage is None else Finish(request_id, "abort", usage)
 
     @property
+    def spec(self) -> ModelSpec:
+        """What the model is."""
+        return self.model.spec
+
+    @property
     def has_work(self) -> bool:
         return bool(self._admission.running or self._admission.waiting)
 
@@ -106,9 +115,12 @@ class Engine:
             free_pages=self.pool.free_pages,
             pages=self.pool.pages,
             steps=self._steps,
-            position_forwards=self._position_forwards,
+            position_forwards=self._tally.position_forwards,
             reused_positions=self.pool.reused_positions_total,
             preemptions=self._admission.preemptions,
+            flops=self._tally.flops,
+            bytes=self._tally.bytes,
+            kinds=dict(self._tally.kinds),
         )
 
     def admitted(self, request_id: str) -> bool:
@@ -120,10 +132,9 @@ class Engine:
         running = self._admission.running.get(request_id)
         return running is not None and running.is_at_boundary
 
-    def steps_taken(self, request_id: str) -> int:
-        """Denoising steps of a running request since its first; 0 when it does not run."""
-        running = self._admission.running.get(request_id)
-        return 0 if running is None else running.usage.denoising_steps
+    def usage(self, request_id: str) -> Usage:
+        """What a request that runs or waits has used since its start; nothing when it is not here."""
+        return self._admission.usage(request_id) or Usage()
 
     def load(self) -> EngineLoad:
         """What is still to be done, and what is cached."""
@@ -177,9 +188,27 @@ class Engine:
             for stream in range(len(run.slots)):
                 blocks += run.blocks(fed, stream)
             row = turns[-1].stop
-        self._position_forwards += row
+        self._count(turns)
         denoiser, spec = self.model.denoiser, self.model.spec
         width = denoiser.input_embedding.shape[1] if spec.self_conditioning else None
         batch = pack(blocks, self.model.device, conditioning=width)
         hidden = denoiser(batch.rows, SegmentAttention(self.pool, batch.segments))
         return decode(hidden, turns, self.model, self.draws, self.observe)
+
+    def _count(self, turns: list[Turn]) -> None:
+        """Enter the work of a pass: what its rows look at, and for which of them there are logits."""
+        looks: list[Look] = []
+        head_rows = 0
+        for turn in turns:
+            streams = len(turn.run.slots)
+            looks += streams * [_look(span) for span in turn.fed.spans]
+            head_rows += len(turn.fed.eligible)
+            self._tally.kinds[turn.fed.kind] += turn.fed.positions * streams
+        work = self._cost.of(looks, head_rows, head_rows if self.model.spec.self_conditioning else 0)
+        self._tally.flops += work.flops
+        self._tally.bytes += work.bytes
+
+
+def _look(span: Span) -> Look:
+    after = max(0, span.sees - span.stop)
+    return Look(span.stop - span.start, span.start, after, stored=span.stored, causal=span.causal)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
-from dllm_worker.request import Event, Finish, Request
-from dllm_worker.scheduling.planner import StepBudget
+from dllm_worker.request import Event, Finish, Request, Usage
+from dllm_worker.scheduling.planner import StepBudget, StepKind
+from dllm_worker.spec import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,9 @@ class EngineLimits:
 class EngineStats:
     """A momentary view; since the start the steps, the position-forwards, the positions whose keys and values other
     requests had written, and the requests parked for more urgent ones.
+
+    ``flops`` and ``bytes`` are what the steps had to do at least, by their shapes, see :class:`dllm_worker.work.Work`,
+    and ``kinds`` the position-forwards of each kind.
     """
 
     running: int
@@ -42,6 +47,9 @@ class EngineStats:
     position_forwards: int
     reused_positions: int
     preemptions: int
+    flops: float
+    bytes: float
+    kinds: Mapping[StepKind, int]
 
 
 class CheckpointError(ValueError):
@@ -86,6 +94,10 @@ class StepEngine(Protocol[CheckpointT]):
     """Requests join and leave between steps. Single-threaded but for :meth:`read_checkpoint`."""
 
     @property
+    def spec(self) -> ModelSpec:
+        """What the model is."""
+
+    @property
     def has_work(self) -> bool:
         """Whether a request runs or waits."""
 
@@ -123,8 +135,8 @@ class StepEngine(Protocol[CheckpointT]):
     def at_boundary(self, request_id: str) -> bool:
         """Whether a running request stands between two canvases."""
 
-    def steps_taken(self, request_id: str) -> int:
-        """Denoising steps of a running request since its first; 0 when it does not run."""
+    def usage(self, request_id: str) -> Usage:
+        """What a request that runs or waits has used since its start; nothing when it is not here."""
 
     def step(self) -> list[Event]:
         """One pass; what became of it."""

@@ -6,12 +6,13 @@ the cached keys and values it reads and writes, one row of the embedding a posit
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
-from dllm_worker.cache.shape import CacheShape, LayerShape
+from dllm_worker.cache.shape import LayerShape
 from dllm_worker.models.blocks import FullPrecision
 from dllm_worker.models.experts import Mixture
 from dllm_worker.models.loading import Denoiser
@@ -52,13 +53,15 @@ class Look:
         if not self.causal:
             return self.rows * (self.read(window) + self.rows)
         reach = self.before + self.rows if window is None else window
-        return sum(min(self.before + row + 1, reach) for row in range(self.rows))
+        short = min(self.rows, max(0, reach - self.before))
+        return short * self.before + short * (short + 1) // 2 + (self.rows - short) * reach
 
 
 @dataclass(frozen=True, slots=True)
 class MixtureCost:
-    """``count`` experts, of which each row passes ``chosen``; ``weights`` and ``bytes`` are those of one."""
+    """``layers`` of ``count`` experts, of which each row passes ``chosen``. An expert has ``weights`` and ``bytes``."""
 
+    layers: int
     count: int
     chosen: int
     weights: int
@@ -68,21 +71,41 @@ class MixtureCost:
         """How many experts ``rows`` pass between them, expected where each row chooses evenly."""
         return self.count * (1 - (1 - self.chosen / self.count) ** rows)
 
+    def of(self, rows: int) -> Work:
+        """All layers for ``rows``."""
+        flops = 2 * self.weights * self.chosen * rows
+        return Work(self.layers * flops, self.layers * self.bytes * self.touched(rows))
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionCost:
+    """``layers`` of ``heads`` query heads, whose keys and values are of ``shape``."""
+
+    layers: int
+    heads: int
+    shape: LayerShape
+
+    def of(self, looks: tuple[Look, ...], number_bytes: int) -> Work:
+        """All layers for ``looks``, where a cached number has ``number_bytes``."""
+        window = self.shape.window
+        position = 2 * self.shape.kv_heads * self.shape.head_dim * number_bytes
+        moved = sum(look.read(window) + (look.rows if look.stored else 0) for look in looks)
+        pairs = sum(look.pairs(window) for look in looks)
+        return Work(self.layers * 4 * self.heads * self.shape.head_dim * pairs, self.layers * position * moved)
+
 
 @dataclass(frozen=True, slots=True)
 class NetworkCost:
     """What does not depend on the pass. ``weights`` are the numbers that each row is multiplied by outside attention,
-    the head and the ``mixtures``, and ``bytes`` what a pass reads of them; a layer that runs twice counts twice.
-
-    ``heads`` are the query heads and ``cache_shape`` the keys and values of each layer. The head is ``vocab`` times
-    ``hidden`` numbers of ``number_bytes``, as cached ones are.
+    the head and the ``mixtures``, and ``bytes`` what a pass reads of them; a layer that runs twice counts twice, and
+    equal layers are counted together. The head is ``vocab`` times ``hidden`` numbers of ``number_bytes``, as cached
+    ones are.
     """
 
     weights: int
     bytes: int
     mixtures: tuple[MixtureCost, ...]
-    heads: tuple[int, ...]
-    cache_shape: CacheShape
+    attention: tuple[AttentionCost, ...]
     vocab: int
     hidden: int
     number_bytes: int
@@ -95,16 +118,10 @@ class NetworkCost:
             Work(2 * self.weights * rows, self.bytes + rows * self.hidden * self.number_bytes) if rows else Work(0, 0)
         )
         for mixture in self.mixtures:
-            work += Work(2 * mixture.weights * mixture.chosen * rows, mixture.bytes * mixture.touched(rows))
-        for heads, shape in zip(self.heads, self.cache_shape, strict=True):
-            work += self._attention(looks, heads, shape)
+            work += mixture.of(rows)
+        for attention in self.attention:
+            work += attention.of(looks, self.number_bytes)
         return work + self._table(head_rows) + self._table(soft_rows)
-
-    def _attention(self, looks: tuple[Look, ...], heads: int, shape: LayerShape) -> Work:
-        position = 2 * shape.kv_heads * shape.head_dim * self.number_bytes
-        moved = sum(look.read(shape.window) + (look.rows if look.stored else 0) for look in looks)
-        pairs = sum(look.pairs(shape.window) for look in looks)
-        return Work(4 * heads * shape.head_dim * pairs, position * moved)
 
     def _table(self, rows: int) -> Work:
         """``rows`` times a table over the vocabulary, which is read when there are any."""
@@ -122,15 +139,18 @@ def network_cost(network: Denoiser) -> NetworkCost:
     repeats = network.depth // len(network.layers)
     layers = [parameter for layer in network.layers for parameter in _dense(layer)]
     others = [p for name, child in network.named_children() if name not in {"layers", "lm_head"} for p in _dense(child)]
-    mixtures = tuple(_mixture_costs(network)) * repeats
     vocab, hidden = network.input_embedding.shape
     heads: list[int] = [layer.get_submodule("self_attn").heads for layer in network.layers]  # type: ignore[misc]
     return NetworkCost(
         weights=repeats * _matrices(layers) + _matrices(others),
         bytes=repeats * _bytes(layers) + _bytes(others),
-        mixtures=mixtures,
-        heads=tuple(heads) * repeats,
-        cache_shape=network.cache_shape,
+        mixtures=tuple(
+            replace(mixture, layers=repeats * layers) for mixture, layers in Counter(_mixture_costs(network)).items()
+        ),
+        attention=tuple(
+            AttentionCost(layers, own, shape)
+            for (own, shape), layers in Counter(zip(heads * repeats, network.cache_shape, strict=True)).items()
+        ),
         vocab=vocab,
         hidden=hidden,
         number_bytes=network.input_embedding.dtype.itemsize,
@@ -156,7 +176,7 @@ def _mixture_costs(module: nn.Module) -> Iterator[MixtureCost]:
         parameters = list(child.parameters())
         numbers, moved = sum(p.numel() for p in parameters), _bytes(parameters)
         chosen: int = router.chosen  # type: ignore[assignment]
-        yield MixtureCost(child.count, chosen, numbers // child.count, moved // child.count)
+        yield MixtureCost(1, child.count, chosen, numbers // child.count, moved // child.count)
 
 
 def _inside(module: nn.Module) -> nn.Module:

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from torch import Tensor
-
-from dllm_worker.cache.attention import Segment, SegmentAttention
 from dllm_worker.cache.prefix import page_size_of
-from dllm_worker.cache.shape import CacheShape
 from dllm_worker.canvas import total_length
 from dllm_worker.decoding.step import Observe
-from dllm_worker.decoding.trace import StepTrace
 from dllm_worker.engine import Engine
 from dllm_worker.interface import EngineLimits
-from dllm_worker.models.blocks import Attend
-from dllm_worker.models.head import Head
-from dllm_worker.models.loading import Denoiser, LoadedModel
-from dllm_worker.models.rows import Rows
+from dllm_worker.models.loading import LoadedModel
 from dllm_worker.request import Commit, Finish, Request, Usage
-from dllm_worker.work import Look, Work, network_cost
+from dllm_worker.work import Work
 
 POSITION_BUDGET = 4096
 """Position-forwards of a step: every canvas measured here is denoised in each."""
@@ -74,50 +66,14 @@ def collect(engine: Engine, answers: Answers, steps: int | None = None) -> None:
                 answers.usages[event.request_id] = event.usage
 
 
-class RecordedDenoiser:
-    """A denoiser that keeps the segments of every pass."""
-
-    def __init__(self, denoiser: Denoiser) -> None:
-        self.denoiser = denoiser
-        self.passes: list[list[Look]] = []
-
-    @property
-    def head(self) -> Head:
-        return self.denoiser.head
-
-    @property
-    def input_embedding(self) -> Tensor:
-        return self.denoiser.input_embedding
-
-    @property
-    def cache_shape(self) -> CacheShape:
-        return self.denoiser.cache_shape
-
-    def __call__(self, rows: Rows, attend: Attend) -> Tensor:
-        if not isinstance(attend, SegmentAttention):
-            raise TypeError("only the engine's own passes are recorded")
-        self.passes.append([_look(segment) for segment in attend.segments])
-        return self.denoiser(rows, attend)
-
-
-def _look(segment: Segment) -> Look:
-    after = 0 if segment.after is None else len(segment.after)
-    rows, stored = segment.stop - segment.start, segment.store is not None
-    return Look(rows, len(segment.before), after, stored, segment.causal)
-
-
 def work_of(model: LoadedModel, requests: Sequence[Request]) -> list[Work]:
     """The work of each pass that answers ``requests``, which is the same whenever they are run together."""
-    recorded = RecordedDenoiser(model.denoiser)
-    predicted: list[int] = []
-
-    def count(trace: StepTrace) -> None:
-        passes = len(recorded.passes)
-        predicted.extend([0] * (passes - len(predicted)))
-        predicted[-1] += len(trace.eligible)
-
-    answer(replace(model, denoiser=recorded), requests, count)
-    cost, conditioned = network_cost(model.denoiser), model.spec.self_conditioning
-    return [
-        cost.of(looks, rows, rows if conditioned else 0) for looks, rows in zip(recorded.passes, predicted, strict=True)
-    ]
+    engine, works, before = Engine(model, limits_for(model, requests)), [], Work(0, 0)
+    for request in requests:
+        engine.add(request)
+    while engine.has_work:
+        engine.step()
+        stats = engine.stats()
+        works.append(Work(stats.flops - before.flops, stats.bytes - before.bytes))
+        before = Work(stats.flops, stats.bytes)
+    return works

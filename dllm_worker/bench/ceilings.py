@@ -9,10 +9,9 @@ import torch
 from torch.nn import functional
 
 from dllm_worker.bench.timing import Run
+from dllm_worker.peak import PRODUCTS
 from dllm_worker.work import Work
 
-PRODUCTS = {"cpu": ((2048, 2048, 2048), (1024, 4096, 1024), (512, 4096, 2048)), "cuda": ((8192, 8192, 8192),)}
-"""Rows, outputs and inputs of the products, by the kind of device; the fastest is the ceiling."""
 COPIED_BYTES = {"cpu": 1 << 28, "cuda": 1 << 31}
 """More than fits in any cache."""
 

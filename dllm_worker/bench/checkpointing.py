@@ -102,7 +102,7 @@ class Answered:
 
     def _save(self, engine: Engine, committed: set[str]) -> None:
         for request in self.requests:
-            if request.id in committed or engine.steps_taken(request.id) % (self.every or 1) == 0:
+            if request.id in committed or engine.usage(request.id).denoising_steps % (self.every or 1) == 0:
                 checkpoint = engine.checkpoint(request.id)
                 if checkpoint is not None:
                     self.writer.put(checkpoint)

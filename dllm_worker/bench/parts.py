@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from dllm_worker.bench.activity import plateaus
 from dllm_worker.bench.checkpointing import checkpointing
 from dllm_worker.bench.determinism import determinism
 from dllm_worker.bench.gemma import against_transformers
@@ -49,6 +50,7 @@ PARTS: Mapping[str, Part] = {
     "prediction": Part(_prediction, "float32"),
     "parking": Part(lambda dtype, device: {"requests as values": parking(dtype, device)}, "float32"),
     "checkpoints": Part(lambda dtype, device: {"with checkpoints": checkpointing(dtype, device)}, "float32"),
+    "activity": Part(lambda dtype, device: {"tensor activity": plateaus(dtype, device)}, "float32"),
     "determinism": Part(lambda dtype, device: {"price of equal bits": determinism(dtype, device)}, "bfloat16"),
     "memory": Part(lambda dtype, device: {"peak memory": peak_memory(dtype, device)}, "bfloat16"),
 }

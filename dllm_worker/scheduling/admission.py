@@ -106,19 +106,25 @@ class Admission:
 
     def forget(self, request_id: str) -> Usage | None:
         """Drop a request wherever it is; what it has used, ``None`` when it is not here."""
-        run = self.running.get(request_id)
-        if run is not None:
+        usage, item = self.usage(request_id), self._waiter_named(request_id)
+        if request_id in self.running:
             self.release(request_id)
-            return run.usage
-        item = next((item for item in self.waiting if item.request.id == request_id), None)
-        if item is None:
-            return None
-        self.waiting.remove(item)
-        return item.usage
+        elif item is not None:
+            self.waiting.remove(item)
+        return usage
+
+    def usage(self, request_id: str) -> Usage | None:
+        """What a request has used, wherever it is; ``None`` when it is not here."""
+        place = self.running.get(request_id) or self._waiter_named(request_id)
+        return None if place is None else place.usage
 
     def parked(self, request_id: str) -> Checkpoint | None:
         """The checkpoint with which a request waits to go on."""
-        return next((item.checkpoint for item in self.waiting if item.request.id == request_id), None)
+        item = self._waiter_named(request_id)
+        return None if item is None else item.checkpoint
+
+    def _waiter_named(self, request_id: str) -> Waiting | None:
+        return next((item for item in self.waiting if item.request.id == request_id), None)
 
     def publish_prefixes(self) -> None:
         """Let others share the prompts that have just been encoded whole."""

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+FLOPS_PER_POSITION = 16e9
+"""Operations of a position-forward, whatever it looks at."""
+
+MEMORY_BYTES_PER_SECOND = 3.35e12
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +28,13 @@ class SimulatedDevice:
     def seconds(self, positions: int, segments: int) -> float:
         """The duration of a pass over ``positions`` rows of ``segments`` requests."""
         return max(self.floor_seconds, positions * self.per_position_seconds) + segments * self.per_segment_seconds
+
+    @property
+    def peak(self) -> float:
+        """Operations in a second; without bound where positions take no time."""
+        return FLOPS_PER_POSITION / self.per_position_seconds if self.per_position_seconds else math.inf
+
+    @property
+    def bytes(self) -> float:
+        """What each pass reads: the weights."""
+        return self.floor_seconds * MEMORY_BYTES_PER_SECOND

@@ -11,15 +11,16 @@ from collections.abc import Callable
 
 from dllm_worker.capabilities import CapabilityError
 from dllm_worker.interface import CheckpointError, EngineLimits, EngineLoad, EngineStats, fingerprint
-from dllm_worker.request import Event, Finish, Request, RequestError
-from dllm_worker.scheduling.planner import plan
+from dllm_worker.request import Event, Finish, Request, RequestError, Usage
+from dllm_worker.scheduling.planner import PlannedRows, plan
 from dllm_worker.scheduling.prospect import Prospect
 from dllm_worker.simulated.admission import SimulatedAdmission
 from dllm_worker.simulated.checkpoint import SimulatedCheckpoint
 from dllm_worker.simulated.course import ordinary_tokens
-from dllm_worker.simulated.device import SimulatedDevice
+from dllm_worker.simulated.device import FLOPS_PER_POSITION, SimulatedDevice
 from dllm_worker.simulated.running import Simulation
 from dllm_worker.spec import ModelSpec
+from dllm_worker.tally import Tally
 from dllm_worker.validate import validate
 
 
@@ -43,7 +44,7 @@ class SimulatedEngine:
         self._admission = SimulatedAdmission.of(spec, self.limits.max_running, self.limits.cache_positions)
         self._prospect = Prospect(spec, self.limits)
         self._steps = 0
-        self._position_forwards = 0
+        self._tally = Tally()
 
     def add(self, request: Request) -> None:
         """Queue a request; :class:`RequestError` when this model or engine can never run it."""
@@ -102,10 +103,10 @@ class SimulatedEngine:
         running = self._admission.find_running(request_id)
         return running is not None and running.is_at_boundary
 
-    def steps_taken(self, request_id: str) -> int:
-        """Denoising steps of a running request since its first; 0 when it does not run."""
-        running = self._admission.find_running(request_id)
-        return 0 if running is None else running.usage.denoising_steps
+    def usage(self, request_id: str) -> Usage:
+        """What a request that runs or waits has used since its start; nothing when it is not here."""
+        simulation = self._admission.find(request_id)
+        return Usage() if simulation is None else simulation.usage
 
     def load(self) -> EngineLoad:
         """What is still to be done, and what is cached."""
@@ -125,9 +126,12 @@ class SimulatedEngine:
             free_pages=self._admission.free_pages,
             pages=self._admission.pages,
             steps=self._steps,
-            position_forwards=self._position_forwards,
+            position_forwards=self._tally.position_forwards,
             reused_positions=self._admission.reused_positions,
             preemptions=self._admission.preemptions,
+            flops=self._tally.flops,
+            bytes=self._tally.bytes,
+            kinds=dict(self._tally.kinds),
         )
 
     def check_integrity(self) -> None:
@@ -143,7 +147,7 @@ class SimulatedEngine:
             return []
         self._steps += 1
         positions = sum(rows.positions for rows in planned)
-        self._position_forwards += positions
+        self._count(planned)
         self._sleep(self.device.seconds(positions, len(planned)))
         if self._observe is not None:
             self._observe(positions)
@@ -153,6 +157,12 @@ class SimulatedEngine:
                 self._prospect.learn(event.usage)
                 self._admission.forget(event.request_id)
         return events
+
+    def _count(self, planned: tuple[PlannedRows, ...]) -> None:
+        for rows in planned:
+            self._tally.kinds[rows.kind] += rows.positions
+            self._tally.flops += rows.positions * FLOPS_PER_POSITION
+        self._tally.bytes += self.device.bytes
 
     def _queue(self, request: Request, checkpoint: SimulatedCheckpoint | None) -> None:
         validate(request, self.spec)

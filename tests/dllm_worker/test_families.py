@@ -102,7 +102,7 @@ def test_a_request_that_concludes_ends_with_the_canvas_it_has(model: LoadedModel
             events[request.id] += engine.step()
         if not engine.has_work:
             continue
-        steps, told, seen = engine.steps_taken(request.id), text(events[request.id]), len(events[request.id])
+        steps, told, seen = engine.usage(request.id).denoising_steps, text(events[request.id]), len(events[request.id])
         at_once = engine.conclude(request.id)
         events[request.id] += [] if at_once is None else [at_once]
         drain(engine, events)

@@ -133,7 +133,7 @@ def test_a_request_with_a_guess_concludes_with_the_canvas_it_has(model: LoadedMo
         engine.add(request)
         for _ in range(1 + i % 3):
             events[request.id] += engine.step()
-        steps, told = engine.steps_taken(request.id), text(events[request.id])
+        steps, told = engine.usage(request.id).denoising_steps, text(events[request.id])
         if not engine.has_work:
             continue
         at_once = engine.conclude(request.id)

@@ -15,7 +15,7 @@ from dllm_worker.models.loading import FAMILIES, LoadedModel
 from dllm_worker.models.packing import pack as pack_weights
 from dllm_worker.models.tiles import tile
 from dllm_worker.models.transformer import Network
-from dllm_worker.work import Look, MixtureCost, NetworkCost, Work, network_cost
+from dllm_worker.work import AttentionCost, Look, MixtureCost, NetworkCost, Work, network_cost
 from tests.dllm_worker.conftest import VOCABULARY
 from tests.dllm_worker.models.families import CONFIGS
 
@@ -28,8 +28,7 @@ def by_hand() -> NetworkCost:
         weights=100,
         bytes=250,
         mixtures=(),
-        heads=(2,),
-        cache_shape=(LayerShape(1, 4),),
+        attention=(AttentionCost(1, 2, LayerShape(1, 4)),),
         vocab=10,
         hidden=8,
         number_bytes=2,
@@ -75,7 +74,7 @@ def test_the_head_is_read_when_a_row_needs_it() -> None:
 
 
 def test_experts_are_read_when_they_are_chosen() -> None:
-    mixture = MixtureCost(count=4, chosen=1, weights=6, bytes=12)
+    mixture = MixtureCost(layers=1, count=4, chosen=1, weights=6, bytes=12)
     assert mixture.touched(0) == 0
     assert mixture.touched(1) == pytest.approx(1)
     assert mixture.touched(2) == pytest.approx(1 + 3 / 4)
@@ -89,20 +88,22 @@ def test_the_cost_of_a_network_is_read_off_its_parameters(tiny_model: LoadedMode
     assert cost.weights == LAYERS * layer
     assert cost.bytes == 4 * (LAYERS * layer + norms)
     assert (cost.vocab, cost.hidden, cost.number_bytes) == (VOCABULARY, HIDDEN, 4)
-    assert cost.heads == (HEADS,) * LAYERS
+    assert cost.attention == (AttentionCost(LAYERS, HEADS, LayerShape(KV_HEADS, HEAD_DIM)),)
 
 
 def test_a_looped_layer_counts_each_time(grid_model: LoadedModel, tiny_model: LoadedModel) -> None:
     assert network_cost(grid_model.denoiser).weights == 2 * network_cost(tiny_model.denoiser).weights
-    assert len(network_cost(grid_model.denoiser).heads) == 2 * LAYERS
+    assert [attention.layers for attention in network_cost(grid_model.denoiser).attention] == [2 * LAYERS]
 
 
 def test_experts_are_counted_apart() -> None:
     config = CONFIGS["llada2_moe"]
     cost = network_cost(FAMILIES["llada2_moe"].build(config))
     weights = 3 * config["hidden_size"] * config["moe_intermediate_size"]
-    mixture = MixtureCost(config["num_experts"], config["num_experts_per_tok"], weights, 4 * weights)
-    assert cost.mixtures == (mixture,) * (config["num_hidden_layers"] - config["first_k_dense_replace"])
+    layers = config["num_hidden_layers"] - config["first_k_dense_replace"]
+    assert cost.mixtures == (
+        MixtureCost(layers, config["num_experts"], config["num_experts_per_tok"], weights, 4 * weights),
+    )
 
 
 @pytest.mark.parametrize("change", [pack_weights, tile])

@@ -169,8 +169,8 @@ def test_boundaries_lie_between_canvases(make: Make) -> None:
     while engine.has_work:
         engine.step()
         if engine.at_boundary("a"):
-            found.append(engine.steps_taken("a"))
-        taken.append(engine.steps_taken("a"))
+            found.append(engine.usage("a").denoising_steps)
+        taken.append(engine.usage("a").denoising_steps)
     assert sorted(set(found)) == [4, 8, 12]
     assert taken[:-1] == sorted(taken[:-1])
     assert not engine.at_boundary("a")
@@ -179,7 +179,7 @@ def test_boundaries_lie_between_canvases(make: Make) -> None:
 def test_a_deadline_fills_the_canvas_that_is_begun_and_ends_there(make: Make) -> None:
     engine, events = make(), list[Event]()
     engine.add(LONG)
-    while engine.steps_taken("a") < 6:
+    while engine.usage("a").denoising_steps < 6:
         events += engine.step()
     assert engine.conclude("a") is None
     events += drain(engine, "a")["a"]
