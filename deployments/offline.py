@@ -18,7 +18,7 @@ from deployments.gateway.schema import CompletionBody, InfillBody
 from deployments.gateway.settings import GatewaySettings
 from deployments.gateway.writer import Delta
 from deployments.pools.pool import LocalPool
-from deployments.replica.worker import start_engine
+from deployments.replica.build import start_engine
 from deployments.run import Run
 from dllm_worker.models.checkpoint import describe, resolve_checkpoint
 from dllm_worker.text import Text

@@ -50,6 +50,9 @@ class ObservedWorker(Worker):
         del self._steps[: len(steps)]
         return steps
 
+    def __del__(self) -> None:
+        self._engine.stop()
+
 
 class RoutedPool:
     """The replicas behind one router, and requests sent to them at their time."""

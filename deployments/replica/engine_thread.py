@@ -16,11 +16,13 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from deployments.activity.estimate import Executed
 from deployments.errors import InternalError
 from deployments.replica.figures import Rate, figures_of
 from deployments.replica.mailbox import Mailbox
 from deployments.replica.messages import Messages
 from deployments.replica.runs import Runs
+from deployments.replica.step_spans import StepSpans
 from deployments.run import Figures, Progress, Run
 from dllm_worker.interface import CheckpointError, EngineStats, Portable, StepEngine
 
@@ -54,12 +56,16 @@ class Clocks:
 
 
 class EngineThread:
-    """Serves ``engine`` to any number of coroutines."""
+    """Serves ``engine`` to any number of coroutines; its steps are told to ``spans``, where there are any."""
 
     def __init__(
-        self, engine: StepEngine[Any], settings: ThreadSettings | None = None, clocks: Clocks | None = None
+        self,
+        engine: StepEngine[Any],
+        settings: ThreadSettings | None = None,
+        clocks: Clocks | None = None,
+        spans: StepSpans | None = None,
     ) -> None:
-        self._engine = engine
+        self._engine, self._spans = engine, spans
         self._settings, self._clocks = settings or ThreadSettings(), clocks or Clocks()
         self._stats, self._rate = engine.stats(), Rate()
         self._figures, self._looked = figures_of(engine.load(), 0.0), self._clocks.monotonic()
@@ -69,6 +75,7 @@ class EngineThread:
         self._ended = self._stopping = False
         self._turns = 0
         self._busy_since: float | None = None
+        self._executed = Executed(self._stats.flops, self._clocks.monotonic())
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
 
@@ -86,6 +93,17 @@ class EngineThread:
     def figures(self) -> Figures:
         """What this replica says of itself; equal ones are the same object."""
         return self._figures
+
+    def executed(self) -> Executed:
+        """What was executed up to the step that is under way, or up to now."""
+        executed = self._executed
+        return Executed(self._stats.flops, self._clocks.monotonic()) if self._busy_since is None else executed
+
+    @property
+    def lag(self) -> float:
+        """Seconds for which a step is under way, of which the counters do not tell yet."""
+        busy_since = self._busy_since
+        return 0.0 if busy_since is None else self._clocks.monotonic() - busy_since
 
     async def generate(self, run: Run) -> AsyncGenerator[Progress]:
         """The messages of ``run``, the first at once; the last one has a ``Finish`` or is ``parked``.
@@ -164,19 +182,23 @@ class EngineThread:
             self._look()
             self._busy_since = None
             self._commands.get()()
-        self._busy_since = self._clocks.monotonic()
+        now = self._clocks.monotonic()
+        self._executed, self._busy_since = Executed(self._stats.flops, now), now
         while not self._commands.empty():
             self._commands.get()()
 
     def _turn(self) -> None:
-        self._runs.meet_deadlines(self._clocks.now())
-        started, forwards = self._clocks.monotonic(), self._stats.position_forwards
+        now = self._clocks.now()
+        self._runs.meet_deadlines(now)
+        started, before = self._clocks.monotonic(), self._stats
         events = self._engine.step()
         self._stats = self._engine.stats()
         ended = self._clocks.monotonic()
-        if self._stats.position_forwards > forwards:
-            self._rate.count(self._stats.position_forwards - forwards, ended - started)
-        self._runs.deliver(events)
+        if self._stats.position_forwards > before.position_forwards:
+            self._rate.count(self._stats.position_forwards - before.position_forwards, ended - started)
+        if self._spans is not None and self._stats.steps > before.steps:
+            self._spans.tell(now, now + ended - started, before, self._stats, self._runs.traces)
+        self._runs.deliver(events, started, ended)
         self._turns += 1
         if ended - self._looked >= FIGURES_SECONDS:
             self._look()

@@ -1,7 +1,7 @@
 """What a replica has to tell one reader. It is gathered while the reader is busy and taken as one message.
 
 So a slow reader costs one message, however much has happened: it misses views of the canvas and old checkpoints, and
-no commit.
+no commit and no time of a canvas.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from deployments.run import CanvasTimes
 from dllm_worker.interface import Portable
 from dllm_worker.request import Draft, Event
 
@@ -19,13 +20,14 @@ from dllm_worker.request import Draft, Event
 class News:
     """What has become of a run since its reader last looked.
 
-    ``checkpoint`` is the latest one, and ``boundary`` says that it lies between two canvases. ``last`` news are the
-    last ones, and ``error`` is how the run failed after them.
+    ``checkpoint`` is the latest one, and ``boundary`` says that it lies between two canvases. ``canvases`` are those
+    that have ended. ``last`` news are the last ones, and ``error`` is how the run failed after them.
     """
 
     events: list[Event] = field(default_factory=list)
     checkpoint: Portable | None = None
     boundary: bool = False
+    canvases: list[CanvasTimes] = field(default_factory=list)
     admitted: bool = False
     parked: bool = False
     last: bool = False
@@ -66,6 +68,7 @@ class Mailbox:
         *,
         checkpoint: Portable | None = None,
         boundary: bool = False,
+        canvases: Sequence[CanvasTimes] = (),
         admitted: bool = False,
         parked: bool = False,
         last: bool = False,
@@ -76,6 +79,7 @@ class Mailbox:
             sleeping = self._news is None
             news = self._news = self._news or News()
             news.add(events)
+            news.canvases.extend(canvases)
             if checkpoint is not None:
                 news.checkpoint, news.boundary = checkpoint, boundary
             self._admitted = news.admitted = self._admitted or admitted

@@ -32,6 +32,7 @@ class Messages:
             parked=news.parked,
             replica=replica,
             figures=self._due_figures(),
+            canvases=tuple(news.canvases),
         )
 
     def _due_figures(self) -> Figures | None:

@@ -16,20 +16,22 @@ from deployments.errors import (
     ReplicaLost,
     ServingError,
 )
+from deployments.replica.canvases import Canvases
 from deployments.replica.mailbox import Mailbox
-from deployments.run import Run
+from deployments.run import CanvasTimes, Run
 from dllm_worker.interface import CheckpointError, Portable, StepEngine
-from dllm_worker.request import Commit, Event, Finish, RequestError
+from dllm_worker.request import Commit, Event, Finish, RequestError, Usage
 
 
 @dataclass(slots=True)
 class _Seat:
-    """A run in the engine. ``saved`` of its denoising steps are in its last checkpoint."""
+    """A run in the engine. ``saved`` of its request's denoising steps are in its last checkpoint."""
 
     run: Run
     mailbox: Mailbox
+    canvases: Canvases
+    saved: int
     admitted: bool = False
-    saved: int = 0
 
 
 class Runs:
@@ -59,7 +61,7 @@ class Runs:
         except CheckpointError as error:
             mailbox.put(error=InternalError(f"The request cannot go on: {error}."))
         else:
-            self._seats[run.request.id] = _Seat(run, mailbox)
+            self._seats[run.request.id] = self._seat(run, checkpoint, mailbox)
             mailbox.put()
 
     def abort(self, request_id: str, mailbox: Mailbox) -> None:
@@ -69,8 +71,14 @@ class Runs:
             del self._seats[request_id]
             self._engine.abort(request_id)
 
-    def deliver(self, events: Sequence[Event]) -> None:
-        """Pass on what became of a step."""
+    @property
+    def traces(self) -> list[str]:
+        """The ``traceparent`` of each run that is recorded and has had a place in the batch."""
+        recorded = [seat for seat in self._seats.values() if seat.run.trace]
+        return [seat.run.trace for seat in recorded if seat.admitted or self._engine.admitted(seat.run.request.id)]
+
+    def deliver(self, events: Sequence[Event], began: float, ended: float) -> None:
+        """Pass on what became of a step from ``began`` to ``ended``, in seconds of any clock."""
         by_request: defaultdict[str, list[Event]] = defaultdict(list)
         for event in events:
             by_request[event.request_id].append(event)
@@ -78,13 +86,10 @@ class Runs:
             own = by_request.get(request_id, [])
             if not seat.admitted and (own or self._engine.admitted(request_id)):
                 seat.admitted = True
+                seat.canvases.admit(began)
                 seat.mailbox.put(admitted=True)
-            if own and isinstance(own[-1], Finish):
-                self._end(seat, own)
-            elif any(isinstance(event, Commit) for event in own) or self._is_due(seat):
-                self._save(seat, own)
-            elif own:
-                seat.mailbox.put(own)
+            if seat.admitted:
+                self._tell(seat, own, began, ended)
 
     def meet_deadlines(self, now: float) -> None:
         """Requests whose time is over end with the canvas they have, or, if none was begun, with an error."""
@@ -94,7 +99,7 @@ class Runs:
                 continue
             finish = self._engine.conclude(request_id)
             if finish is not None and finish.usage.denoising_steps:
-                self._end(seat, [finish])
+                self._end(seat, [finish], seat.canvases.leave())
             elif finish is not None:
                 self._refuse(seat, DeadlineExceeded())
 
@@ -102,7 +107,7 @@ class Runs:
         """Park whatever runs or waits, and take no more."""
         self._closed = True
         for seat in list(self._seats.values()):
-            self._park(seat, [])
+            self._park(seat, [], [])
 
     def fail(self) -> None:
         """The engine has ended: nothing goes on here."""
@@ -124,21 +129,40 @@ class Runs:
             return Overloaded(f"{self._max_waiting} requests wait already.")
         return None
 
-    def _is_due(self, seat: _Seat) -> bool:
-        return self._engine.steps_taken(seat.run.request.id) - seat.saved >= self._checkpoint_every
+    def _seat(self, run: Run, checkpoint: Portable | None, mailbox: Mailbox) -> _Seat:
+        usage = self._engine.usage(run.request.id)
+        committed = 0 if checkpoint is None else run.committed
+        canvases = Canvases(run.request, self._engine.spec, committed, usage)
+        return _Seat(run, mailbox, canvases, saved=usage.denoising_steps)
 
-    def _save(self, seat: _Seat, events: list[Event]) -> None:
+    def _tell(self, seat: _Seat, own: list[Event], began: float, ended: float) -> None:
+        """Pass on ``own``, what a step brought to this run."""
+        finish = own[-1] if own and isinstance(own[-1], Finish) else None
+        usage = self._engine.usage(seat.run.request.id) if finish is None else finish.usage
+        canvases = seat.canvases.turn(usage, own, began, ended)
+        if finish is not None:
+            self._end(seat, own, canvases)
+        elif any(isinstance(event, Commit) for event in own) or self._is_due(seat, usage):
+            self._save(seat, own, canvases, usage)
+        elif own:
+            seat.mailbox.put(own)
+
+    def _is_due(self, seat: _Seat, usage: Usage) -> bool:
+        return usage.denoising_steps - seat.saved >= self._checkpoint_every
+
+    def _save(self, seat: _Seat, events: list[Event], canvases: list[CanvasTimes], usage: Usage) -> None:
         """Pass on ``events`` with the checkpoint after them; a run that was to get here and no further is parked."""
         request_id, until = seat.run.request.id, seat.run.park_after
         committed = max((event.start + len(event.tokens) for event in events if isinstance(event, Commit)), default=0)
         boundary = bool(committed) and self._engine.at_boundary(request_id)
         if boundary and until is not None and committed >= until:
-            self._park(seat, events)
+            self._park(seat, events, canvases)
             return
-        seat.saved = self._engine.steps_taken(request_id)
-        seat.mailbox.put(events, checkpoint=self._engine.checkpoint(request_id), boundary=boundary)
+        seat.saved = usage.denoising_steps
+        checkpoint = self._engine.checkpoint(request_id)
+        seat.mailbox.put(events, checkpoint=checkpoint, boundary=boundary, canvases=canvases)
 
-    def _park(self, seat: _Seat, events: list[Event]) -> None:
+    def _park(self, seat: _Seat, events: list[Event], canvases: list[CanvasTimes]) -> None:
         """One that has not started leaves without a checkpoint."""
         request_id = seat.run.request.id
         boundary = self._engine.at_boundary(request_id)
@@ -146,11 +170,12 @@ class Runs:
         if checkpoint is None:
             self._engine.abort(request_id)
         del self._seats[request_id]
-        seat.mailbox.put(events, checkpoint=checkpoint, boundary=boundary, parked=True, last=True)
+        told = [*canvases, *seat.canvases.leave()]
+        seat.mailbox.put(events, checkpoint=checkpoint, boundary=boundary, canvases=told, parked=True, last=True)
 
-    def _end(self, seat: _Seat, events: list[Event]) -> None:
+    def _end(self, seat: _Seat, events: list[Event], canvases: list[CanvasTimes]) -> None:
         del self._seats[seat.run.request.id]
-        seat.mailbox.put(events, last=True)
+        seat.mailbox.put(events, canvases=canvases, last=True)
 
     def _refuse(self, seat: _Seat, error: ServingError) -> None:
         del self._seats[seat.run.request.id]

@@ -10,22 +10,26 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
+from deployments.autoscaling.config import AutoscalingConfig
 from deployments.config import ModelConfig, PoolConfig
 from deployments.replica.worker import Worker
 from deployments.run import Progress, Run
+from deployments.telemetry.config import TelemetryConfig
 from tests.chaos.notes import COUNT, FOLDER
 
 
 class ObservedWorker(Worker):
     """The worker of the product, with notes."""
 
-    def __init__(self, config: ModelConfig, pool: PoolConfig) -> None:
+    def __init__(
+        self, config: ModelConfig, pool: PoolConfig, autoscaling: AutoscalingConfig, telemetry: TelemetryConfig
+    ) -> None:
         self._home = Path(os.environ[FOLDER]) / str(os.getpid())
         (self._home / "running").mkdir(parents=True)
         self._steps = self._checks = 0
         self._model = config.id
         self._observe_steps(config.device)
-        super().__init__(config, pool)
+        super().__init__(config, pool, autoscaling, telemetry)
 
     def check_health(self) -> None:
         """As :meth:`Worker.check_health`. The first check belongs to the start, and Serve takes a death until then for

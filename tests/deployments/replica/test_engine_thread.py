@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from deployments.activity.estimate import Executed
 from deployments.errors import InternalError, InvalidRequest, Overloaded
 from deployments.pools.pool import LocalPool
 from deployments.replica.engine_thread import EngineThread
@@ -224,6 +225,31 @@ async def test_figures_tell_of_work_and_of_rest(model: LoadedModel) -> None:
         assert told[0] == idle
         assert busy in told
         await freed(thread)
+
+
+async def test_what_was_executed_is_known_up_to_the_step_under_way(model: LoadedModel) -> None:
+    time, engine = Time(), GatedEngine(model)
+    with serving(engine, time.clocks) as thread:
+        time.seconds += 3.0
+        assert thread.executed() == Executed(0.0, time.seconds)
+        stream = thread.generate(Run(request("a", tokens=40)))
+        await anext(stream)
+        await stuck(engine)
+        begun = time.seconds
+        time.seconds += 5.0
+        assert thread.executed() == Executed(0.0, begun)
+        assert thread.lag == 5.0
+        engine.let(1)
+        await stuck(engine)
+        after_one = thread.executed()
+        assert after_one == Executed(thread.stats().flops, time.seconds)
+        assert after_one.flops > 0
+        assert thread.lag == 0.0
+        engine.let_all()
+        await stream.aclose()
+        await freed(thread)
+    time.seconds += 1.0
+    assert thread.executed() == Executed(thread.stats().flops, time.seconds)
 
 
 async def test_the_local_pool_is_ready_while_its_engine_runs(model: LoadedModel, tmp_path: Path) -> None:

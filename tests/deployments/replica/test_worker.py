@@ -9,10 +9,15 @@ import pytest
 from ray import serve
 from ray.serve.request_router import ReplicaID
 
+from deployments.activity.sampler import Sampler
+from deployments.autoscaling.config import AutoscalingConfig
+from deployments.autoscaling.report import ReplicaReport
 from deployments.config import ModelConfig, PoolConfig, SimulationConfig
-from deployments.replica.worker import Worker, start_engine
+from deployments.replica.build import start_engine
+from deployments.replica.worker import Worker
 from deployments.routing.stats import figures_of
 from deployments.run import Progress, Run
+from deployments.telemetry.config import TelemetryConfig
 from dllm_worker.request import Commit, Finish, Request
 
 NAME = "SERVE_REPLICA::dllm#worker:m:default#r1"
@@ -25,7 +30,7 @@ POOL = PoolConfig(max_running=2, checkpoint_every=3)
 def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
     context = SimpleNamespace(replica_id=ReplicaID.from_full_id_str(NAME))
     monkeypatch.setattr(serve, "get_replica_context", lambda: context)
-    yield (worker := Worker(SIMULATED, POOL))
+    yield (worker := Worker(SIMULATED, POOL, AutoscalingConfig(), TelemetryConfig()))
     worker.__del__()
 
 
@@ -63,8 +68,24 @@ async def test_a_replica_whose_engine_has_ended_is_to_be_replaced(worker: Worker
 
 async def test_a_model_is_loaded_where_nothing_is_simulated() -> None:
     real = SIMULATED.model_copy(update={"device": "cpu", "simulation": None})
-    thread = start_engine(real, POOL, "r2")
+    thread = start_engine(real, POOL)
     messages = [progress async for progress in thread.generate(Run(Request("a", (5, 6), max_tokens=4)))]
     thread.stop()
-    assert messages[0].replica == "r2"
     assert isinstance(messages[-1].events[-1], Finish)
+
+
+async def test_what_the_autoscaler_hears_is_known_at_once(worker: Worker) -> None:
+    before = ReplicaReport.of(worker.record_autoscaling_stats())
+    assert (before.running, before.waiting, before.positions) == (0, 0, 0)
+    await told(worker, Run(Request("a", (5, 6), max_tokens=40)))
+    stats = await worker.stats()
+    after = ReplicaReport.of(worker.record_autoscaling_stats())
+    assert after.at >= before.at
+    assert after.positions == stats["position_forwards"] > 0
+    assert after.refresh == stats["position_forwards"] - stats["kinds"]["reuse"] > 0
+
+
+def test_an_activity_that_is_not_known_is_left_out(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Sampler, "latest", lambda _: None)
+    report = ReplicaReport.of(worker.record_autoscaling_stats())
+    assert (report.source, report.activity, report.load) == ("none", None, None)
