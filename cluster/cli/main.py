@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cluster.cli import chat, config, down, generate, keys, limits, queue, status, tenants, up, usage
+from cluster.cli import autoscale, chat, config, down, generate, keys, limits, queue, status, tenants, up, usage
 
 app = typer.Typer(name="dllm", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command()(up.up)
@@ -18,6 +18,7 @@ app.command()(queue.queue)
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(keys.app, name="keys")
 app.add_typer(limits.app, name="limits")
+app.add_typer(autoscale.app, name="autoscale")
 app.add_typer(config.app, name="config")
 
 

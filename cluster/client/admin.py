@@ -24,6 +24,7 @@ from cluster.client.admin_answers import (
 )
 from cluster.client.answers import Answer
 from cluster.client.attempts import Clock, Draw, Surroundings
+from cluster.client.autoscaling_answers import PoolExplanations
 from cluster.client.calls import Call, days, read_as, unread
 from cluster.client.client import USUAL_RETRIES
 from cluster.client.connection import Connection, Sleep
@@ -128,16 +129,27 @@ class AdminClient:
     def entries(self, tenant: str, form: Format, start: str | None = None, end: str | None = None) -> Iterator[bytes]:
         """The ledger's entries of these days as a file, piece by piece."""
         query = {"format": form, **days(start, end)}
-        call = Call("GET", f"{_of(tenant)}/usage/entries", unread, query=query)
+        yield from self._pieces(Call("GET", f"{_of(tenant)}/usage/entries", unread, query=query))
+
+    def queues(self) -> QueueList:
+        """The queues for the places of the models."""
+        return self._call("GET", "/queues", QueueList)
+
+    def autoscaling(self, pool: str | None = None) -> PoolExplanations:
+        """Why each pool that is scaled, or the one of that name, has as many replicas as it has."""
+        query = {} if pool is None else {"pool": pool}
+        return self._connection.answer(Call("GET", "/autoscaling/explain", read_as(PoolExplanations), query=query))
+
+    def autoscaling_trace(self) -> Iterator[bytes]:
+        """What was decided, and from what, as lines of JSON, piece by piece."""
+        yield from self._pieces(Call("GET", "/autoscaling/trace", unread))
+
+    def _pieces(self, call: Call[httpx.Response]) -> Iterator[bytes]:
         response = self._connection.open(call)
         try:
             yield from response.iter_bytes()
         finally:
             response.close()
-
-    def queues(self) -> QueueList:
-        """The queues for the places of the models."""
-        return self._call("GET", "/queues", QueueList)
 
     def _call(
         self, method: str, path: str, kind: type[A], body: dict[str, Any] | None = None, *, is_harmless: bool = True

@@ -40,7 +40,7 @@ class Runner(Protocol):
         """What ``request`` would have to wait, or ``None`` when too little is known of the replicas."""
 
     async def ready(self) -> bool:
-        """Whether a replica answers."""
+        """Whether a replica answers, or will start when a request waits."""
 
 
 class Pool(Runner, Protocol):
@@ -54,7 +54,7 @@ class Pool(Runner, Protocol):
         """The class in which ``request`` begins."""
 
     def places(self, canvas_class: str) -> int:
-        """How many requests the replicas of a class may have at a time, at least one."""
+        """How many requests the replicas of a class may have at a time: at least one, unless they are all asleep."""
 
 
 class LocalPool:

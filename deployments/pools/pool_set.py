@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
@@ -33,8 +34,18 @@ class OnePool(Runner, Protocol):
     def replicas(self) -> int:
         """How many take new runs."""
 
+    @property
+    def asleep(self) -> bool:
+        """Whether it has no replica because it may have none, and gets one when a request waits."""
+
     def offers(self, replica: str) -> bool:
         """Whether ``replica`` is one of the pool's and takes new runs."""
+
+
+def class_of(config: PoolConfig) -> str:
+    """The name of the sizes that a pool denoises."""
+    sizes = config.canvas
+    return EVERY_CANVAS if sizes is None else f"{sizes.least}-{sizes.most}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +68,22 @@ class Member:
     @property
     def canvas_class(self) -> str:
         """The name of the sizes that the pool denoises."""
-        sizes = self.config.canvas
-        return EVERY_CANVAS if sizes is None else f"{sizes.least}-{sizes.most}"
+        return class_of(self.config)
 
     @property
     def places(self) -> int:
         """How many requests the pool denoises together, and some that wait next to them, so that no place is empty
-        while the next request is on its way and a pool that can grow is seen to be full.
+        while the next request is on its way and a pool that can grow is seen to be full. While it is asleep there are
+        none: what comes waits in the queue, which keeps its deadline, until a replica has started.
         """
+        if self.pool.asleep:
+            return 0
         return max(1, self.pool.replicas) * (self.config.max_running + max(1, self.config.max_running // AHEAD_SHARE))
 
     def wait(self, request: Request) -> float:
-        """Seconds that ``request`` would wait here, as far as that is known."""
+        """Seconds that ``request`` would wait here, as far as that is known: for ever in a pool that is asleep."""
+        if self.pool.asleep:
+            return math.inf
         predicted = self.pool.forecast(request)
         return 0.0 if predicted is None else predicted.wait
 
@@ -133,7 +148,7 @@ class PoolSet:
 
     def places(self, canvas_class: str) -> int:
         """As :meth:`deployments.pools.pool.Pool.places`. Before a pool says how many replicas it has, and while it has
-        none, it counts as one: what has its turn then waits for a replica, and no longer in the queue.
+        lost them all, it counts as one: what has its turn then waits for a replica, and no longer in the queue.
         """
         return sum(member.places for member in self._members if member.canvas_class == canvas_class)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 from ray.exceptions import RayActorError, RayTaskError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
@@ -38,7 +40,7 @@ class RayPool:
         view: PoolView | None = None,
     ) -> None:
         self._handle, self._spec, self._steal_seconds = handle, spec, steal_seconds
-        self._stall_seconds = config.stall_seconds
+        self._pool, self._stall_seconds, self._may_sleep = config.name, config.stall_seconds, config.replicas == 0
         self._refresh_share = StepBudget(config.position_budget, config.refresh_budget).refresh_share
         self._view = view or view_of(handle.app_name, handle.deployment_name)
         self._home = f"{handle.app_name}#{handle.deployment_name}#"
@@ -52,6 +54,8 @@ class RayPool:
         finished = False
         try:
             progress = await self._first(stream, ticket)
+            if progress is not None:
+                progress = replace(progress, route=ticket.route(self._pool, time.time()))
             while progress is not None:
                 self._view.heard(demand, progress)
                 finished = progress.parked or any(isinstance(event, Finish) for event in progress.events[-1:])
@@ -82,8 +86,17 @@ class RayPool:
         """As :meth:`deployments.pools.pool.Pool.forecast`."""
         return self._view.forecast(self._demand(Run(request)))
 
+    @property
+    def asleep(self) -> bool:
+        """Whether it has no replica because it may have none. A run that comes all the same waits for the first."""
+        return self._may_sleep and not self._view.any_offered
+
     async def ready(self) -> bool:
-        """Whether some replica answers and its engine runs."""
+        """Whether some replica answers and its engine runs. A pool that may be asleep is ready without one, and is not
+        woken to be asked.
+        """
+        if self._may_sleep and not self._view.replicas:
+            return True
         try:
             return bool(await self._handle.ready.remote())
         except (DeploymentUnavailableError, RayActorError, RayTaskError):
@@ -95,7 +108,7 @@ class RayPool:
     async def _first(self, stream: DeploymentResponseGenerator[Progress], ticket: Ticket) -> Progress | None:
         """The first message. The time in which it has to come begins when a replica is known to have the run.
 
-        Raises :class:`NoReplica` when there is none that could have it.
+        Raises :class:`NoReplica` when there is none that could have it; a pool that may be asleep will have one.
         """
         message = asyncio.ensure_future(_message(stream))
         try:
@@ -103,7 +116,7 @@ class RayPool:
             while not (await asyncio.wait({message}, timeout=self._stall_seconds))[0]:
                 if sent:
                     raise ReplicaSilent
-                if not self._view.any_offered:
+                if not (self._view.any_offered or self._may_sleep):
                     raise NoReplica
                 sent = bool(ticket.chosen)
             return message.result()

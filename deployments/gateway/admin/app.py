@@ -13,15 +13,18 @@ from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from deployments.autoscaling.journal import Segments
 from deployments.errors import TenantNotFound, Unavailable
-from deployments.gateway.admin import keys, limits, queues, tenants, usage
+from deployments.gateway.admin import autoscaling, keys, limits, metrics, queues, tenants, usage
 from deployments.gateway.admin.context import Administration
 from deployments.gateway.admin.credential import OPEN, AdminCredential
 from deployments.gateway.body import BodyGate
 from deployments.gateway.edge import Edge, leave_to_edge
 from deployments.gateway.ids import Clock, Entropy
 from deployments.gateway.schema import ErrorBody
+from deployments.gateway.witness import Witness
 from deployments.state.store import Missing, StateUnavailable
+from deployments.telemetry.collection import Collection
 
 if TYPE_CHECKING:
     from deployments.gateway.shared import Shared
@@ -32,9 +35,16 @@ BODY_TIMEOUT_SECONDS = 10.0
 
 
 def create_admin_app(
-    shared: Shared, key_digest: str, clock: Clock = time.time, entropy: Entropy = os.urandom
+    shared: Shared,
+    collection: Collection,
+    segments: Segments,
+    key_digest: str,
+    clock: Clock = time.time,
+    entropy: Entropy = os.urandom,
 ) -> FastAPI:
-    """The operator's endpoints over what all gateways share. ``key_digest`` is the hex SHA-256 of the admin key."""
+    """The operator's endpoints over what all gateways share, the metrics of ``collection``, and what the autoscaler
+    writes into ``segments``. ``key_digest`` is the hex SHA-256 of the admin key.
+    """
     administration = Administration(shared, clock, entropy)
     app = FastAPI(
         title="dLLM cluster, administration",
@@ -51,10 +61,12 @@ def create_admin_app(
     documented_key = Depends(HTTPBearer(auto_error=False))
     for group in (tenants, keys, limits, usage, queues):
         app.include_router(group.routes(administration), prefix=PREFIX, dependencies=[documented_key])
+    app.include_router(autoscaling.routes(segments, clock), prefix=PREFIX, dependencies=[documented_key])
+    app.include_router(metrics.routes(collection), dependencies=[documented_key])
     app.include_router(_health())
     app.add_middleware(BodyGate, max_bytes=MAX_BODY_BYTES, timeout_seconds=BODY_TIMEOUT_SECONDS)
     app.add_middleware(AdminCredential, key_digest=key_digest)
-    app.add_middleware(Edge, clock=clock, entropy=entropy)
+    app.add_middleware(Edge, witness=Witness(None, clock, entropy))
     return app
 
 

@@ -50,4 +50,4 @@ def test_a_cluster_comes_up_in_the_background_serves_and_leaves_nothing(tmp_path
     assert commands_of(tmp_path) == []
     assert not any(Path(folder).exists() for folder in folders)
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} - {"cluster.yaml"}
-    assert left == {f"dllm-{os.getuid()}/{name}" for name in ("lock", "cluster.log")}
+    assert left == {f"dllm-{os.getuid()}/{name}" for name in ("lock", "cluster.log", "access.log")}

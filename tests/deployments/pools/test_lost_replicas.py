@@ -14,7 +14,7 @@ from ray import serve
 from ray._private.state import actors
 
 from deployments.app import deployment_name, worker
-from deployments.config import ModelConfig, PoolConfig, SimulationConfig
+from deployments.config import ClusterConfig, ModelConfig, PoolConfig, SimulationConfig
 from deployments.errors import ReplicaLost
 from deployments.pools.pool_set import Member, PoolSet
 from deployments.pools.ray_pool import RayPool
@@ -39,7 +39,7 @@ REQUEST = Request("a", prompt=tuple(range(5, 25)), max_tokens=96)
 def pools() -> Iterator[PoolSet]:
     """A pool of two replicas with simulated devices."""
     with serving_ray():
-        handle = serve.run(worker(MODEL, POOL, "phase"), name=APP, route_prefix=None)
+        handle = serve.run(worker(ClusterConfig(), MODEL, POOL), name=APP, route_prefix=None)
         spec = describe(resolve_checkpoint(MODEL.checkpoint)).spec
         assert handle.deployment_name == deployment_name(MODEL, POOL)
         yield PoolSet(spec, [Member.of(POOL, RayPool(handle, spec, POOL, 2.0))], 2.0)

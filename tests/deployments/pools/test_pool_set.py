@@ -33,6 +33,7 @@ class Replicas:
     gone: bool = False
     is_ready: bool = True
     replicas: int = 1
+    asleep: bool = False
     runs: list[Run] = field(default_factory=list)
 
     async def generate(self, run: Run) -> AsyncGenerator[Progress]:
@@ -242,3 +243,28 @@ def test_a_class_has_the_places_of_its_replicas_and_a_few_more() -> None:
 def test_a_canvas_that_no_pool_serves_has_no_class() -> None:
     with pytest.raises(NoReplica):
         pool_set(member(Replicas("a"), sizes(1, 16))).canvas_class(request(32))
+
+
+async def test_a_pool_that_sleeps_has_no_place_and_is_not_chosen_while_another_is_awake() -> None:
+    cheap, dear = Replicas("cheap", asleep=True, replicas=0), Replicas("dear", wait=60.0)
+    pools = pool_set(member(cheap), member(dear))
+    assert pools.places(pools.canvas_class(request(20))) == member(dear).places
+    assert (await last_run(pools, Run(request(20)), cheap, dear))[0] == "dear"
+    dear.asleep, dear.replicas = True, 0
+    assert pools.places(pools.canvas_class(request(20))) == 0
+    assert (await last_run(pools, Run(request(20)), cheap, dear))[0] == "cheap", "a run that comes all the same waits"
+    cheap.asleep, cheap.replicas = False, 1
+    assert pools.places(pools.canvas_class(request(20))) == member(cheap).places > 0
+
+
+def test_the_class_of_a_request_does_not_depend_on_who_sleeps() -> None:
+    small, large = Replicas("small"), Replicas("large")
+    pools = by_size(small, large)
+    before = pools.canvas_class(request(10, 10))
+    small.asleep = True
+    assert pools.canvas_class(request(10, 10)) == before == "1-16"
+
+
+def test_no_run_leaves_its_place_for_a_pool_that_sleeps() -> None:
+    here, there = Replicas("here", wait=100.0), Replicas("there", asleep=True)
+    assert not pool_set(member(here), member(there)).should_move(Run(request(20)), "here", boundary=True)

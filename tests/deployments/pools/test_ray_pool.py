@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from types import SimpleNamespace
 from typing import Any
@@ -17,14 +17,17 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, 
 from deployments.config import PoolConfig
 from deployments.errors import InternalError, NoReplica, Overloaded, QueueFull, ReplicaLost, ServingError
 from deployments.pools.ray_pool import RayPool
+from deployments.routing.choice import Candidate, Choice
+from deployments.routing.score import ReplicaView, Score
 from deployments.routing.ticket import Ticket
 from deployments.routing.view import PoolView
-from deployments.run import Figures, Progress, Run
+from deployments.run import Figures, Progress, Route, Run
 from dllm_worker.request import Finish, Request, Usage
 from tests.deployments.gateway.scripted import spec
 
 RUN = Run(Request("a", prompt=(5, 6, 7), max_tokens=8))
 REPLICA = "SERVE_REPLICA::app#worker:tiny:default#one"
+TAKEN_AT = 1_700_000_000.5
 OTHER = "SERVE_REPLICA::app#worker:tiny:default#two"
 FINISHED = Progress(events=(Finish("a", "stop", Usage(completion_tokens=8, denoising_steps=4)),), replica=REPLICA)
 SILENT = PoolConfig(heartbeat_seconds=0.001, stall_seconds=0.01)
@@ -63,6 +66,7 @@ class Handle:
 
     stream: Stream
     routed: bool = True
+    choice: Choice | None = None
     tickets: list[Ticket] = field(default_factory=list)
     called: asyncio.Event = field(default_factory=asyncio.Event)
     app_name: str = "app"
@@ -76,7 +80,7 @@ class Handle:
         self.tickets.append(ticket)
         self.called.set()
         if self.routed:
-            ticket.chosen = REPLICA
+            ticket.chosen, ticket.chosen_at, ticket.choice = REPLICA, TAKEN_AT, self.choice
         return self.stream
 
 
@@ -99,10 +103,24 @@ async def messages(pool: RayPool) -> list[Progress]:
 @pytest.mark.parametrize("last", [FINISHED, Progress(parked=True, replica=REPLICA)])
 async def test_messages_pass_and_the_end_is_left_alone(last: Progress) -> None:
     pool, handle, view = pool_over([Progress(replica=REPLICA), last])
-    assert await messages(pool) == [Progress(replica=REPLICA), last]
+    first = Progress(replica=REPLICA, route=Route("default", TAKEN_AT))
+    assert await messages(pool) == [first, last]
     assert not handle.stream.cancelled
     assert view.in_flight == 0
     view.check_integrity()
+
+
+async def test_the_first_message_says_why_this_replica_was_chosen() -> None:
+    pool, handle, _ = pool_over([Progress(replica=REPLICA), FINISHED])
+    prompt = tuple(range(3, 3 + 64))
+    run = replace(RUN, request=replace(RUN.request, prompt=prompt))
+    demand = pool._demand(run)
+    assert len(demand.pages) > 1
+    there = ReplicaView(REPLICA, prefixes=frozenset(demand.pages[:1]))
+    candidates = (Candidate(ReplicaView(OTHER), Score(0.1, 0.0, 0.0)), Candidate(there, Score(0.5, 0.25, 0.125)))
+    handle.choice = Choice(demand.key, candidates, "score")
+    told = [progress async for progress in pool.generate(run)]
+    assert [progress.route for progress in told] == [Route("default", TAKEN_AT, 0.625, demand.page_size), None]
 
 
 async def test_a_reader_that_leaves_with_the_last_message_cancels_nothing() -> None:
@@ -236,3 +254,35 @@ async def test_a_pool_is_ready_when_a_replica_says_so(answer: bool | Exception, 
         ready=SimpleNamespace(remote=ask), app_name="app", deployment_name="worker:tiny:default"
     )
     assert await RayPool(handle, spec(), PATIENT, 2.0).ready() is ready
+
+
+async def test_a_pool_that_may_be_asleep_is_ready_without_being_woken() -> None:
+    sleeper, _, view = pool_over([], PoolConfig(replicas=0, max_replicas=1))
+    assert await sleeper.ready(), "the handle has no method to ask"
+    assert not sleeper.asleep, "nobody has said that it has no replica"
+    view.offer([])
+    assert sleeper.asleep
+    assert await sleeper.ready()
+    view.offer([REPLICA])
+    assert not sleeper.asleep
+
+
+async def test_a_run_waits_for_the_first_replica_of_a_pool_that_may_be_asleep() -> None:
+    config = PoolConfig(replicas=0, max_replicas=1, heartbeat_seconds=0.001, stall_seconds=0.01)
+    pool, handle, view = pool_over([None], config, routed=False)
+    view.offer([])
+    running = asyncio.ensure_future(anext(pool.generate(RUN)))
+    await handle.called.wait()
+    done, _ = await asyncio.wait({running}, timeout=10 * config.stall_seconds)
+    assert not done, "it is neither refused nor given up"
+    handle.tickets[0].chosen = REPLICA
+    with pytest.raises(ReplicaLost):
+        await running
+
+
+async def test_a_pool_that_always_has_replicas_and_has_none_refuses() -> None:
+    pool, _, view = pool_over([None], SILENT, routed=False)
+    view.offer([])
+    assert not pool.asleep
+    with pytest.raises(NoReplica):
+        await anext(pool.generate(RUN))

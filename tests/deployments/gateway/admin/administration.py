@@ -9,10 +9,13 @@ from random import Random
 import httpx
 from fastapi import FastAPI
 
+from deployments.autoscaling.journal import MemorySegments
 from deployments.gateway.admin.app import create_admin_app
 from deployments.gateway.shared import Shared
 from deployments.state.memory import MemoryStore
+from deployments.telemetry.collection import Collection
 from deployments.telemetry.metrics import MemoryMetrics
+from deployments.telemetry.targets import MemoryTargets
 from deployments.tenancy.directory.directory import Declared
 from deployments.tenancy.directory.memory import MemoryDirectory
 from deployments.tenancy.keys import make_key, parse_key
@@ -43,6 +46,8 @@ class Place:
     now: float = NOW
     shared: Shared = field(init=False)
     declared: Declared = field(init=False)
+    targets: MemoryTargets = field(default_factory=MemoryTargets)
+    segments: MemorySegments = field(default_factory=MemorySegments)
     app: FastAPI = field(init=False)
 
     def __post_init__(self) -> None:
@@ -57,7 +62,9 @@ class Place:
             MemoryLedger(),
             {"tiny:all": queue},
         )
-        self.app = create_admin_app(self.shared, digest(ADMIN_KEY), self.clock, _drawn.randbytes)
+        self.app = create_admin_app(
+            self.shared, Collection(self.targets), self.segments, digest(ADMIN_KEY), self.clock, _drawn.randbytes
+        )
 
     def clock(self) -> float:
         return self.now

@@ -56,6 +56,9 @@ def test_there_are_routes_to_check(place: Place) -> None:
         "/admin/v1/keys/abcdefgh/revoke",
         "/admin/v1/keys/abcdefgh/rotate",
         "/admin/v1/queues",
+        "/admin/v1/autoscaling/explain",
+        "/admin/v1/autoscaling/trace",
+        "/metrics",
     } == paths_of(place.app)
 
 
