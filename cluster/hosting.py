@@ -14,6 +14,7 @@ from typing import Any
 
 from cluster.serving import SERVING_ENVIRONMENT, haproxy_environment
 from deployments.config import ClusterConfig, RayConfig
+from deployments.telemetry.config import TRACES_ENVIRONMENT
 
 LOOPBACK = "127.0.0.1"
 
@@ -68,6 +69,7 @@ def prepare_environment(config: ClusterConfig) -> None:
         if "RAY_AUTH_MODE" not in os.environ:
             environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     _set(environment)
+    os.environ[TRACES_ENVIRONMENT] = config.telemetry.traces.model_dump_json()
 
 
 def message_limits(max_body_bytes: int) -> dict[str, str]:

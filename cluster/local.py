@@ -41,7 +41,7 @@ def run(
     """
     with until_interrupted() as interruption, ExitStack() as parts:
         parts.enter_context(runtime.hold())
-        config = completed(config)
+        config = with_access_log(completed(config), runtime)
         state_url, state_pid = config.state.url, None
         if state_url == EMBEDDED:
             server = parts.enter_context(embedded_valkey())
@@ -68,6 +68,7 @@ def record_of(config: ClusterConfig, state_url: str, state_pid: int | None) -> R
         admin_key=admin.key.get_secret_value() if admin.key else "",
         grpc_address=None if config.grpc.port is None else _address(config.http.host, config.grpc.port),
         ready=False,
+        access_log=config.telemetry.access_log,
     )
 
 
@@ -88,6 +89,15 @@ def completed(config: ClusterConfig) -> ClusterConfig:
         grpc = grpc.model_copy(update={"reflection": True})
     logger.warning("no key is configured: anyone who reads this machine's runtime folder can use the cluster")
     return config.model_copy(update={"keys": keys, "grpc": grpc})
+
+
+def with_access_log(config: ClusterConfig, runtime: RuntimeDirectory) -> ClusterConfig:
+    """``config`` with an access log in the runtime folder, unless it names a file or runs on other machines."""
+    telemetry = config.telemetry
+    if telemetry.access_log is not None or config.ray.address is not None:
+        return config
+    telemetry = telemetry.model_copy(update={"access_log": str(runtime.access_log)})
+    return config.model_copy(update={"telemetry": telemetry})
 
 
 def with_ports(config: ClusterConfig) -> ClusterConfig:

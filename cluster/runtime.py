@@ -34,7 +34,8 @@ class UnsafeDirectory(RuntimeError):
 @dataclass(frozen=True, slots=True)
 class RunningCluster:
     """``base_url`` ends in ``/v1``. ``api_key`` is the first that the configuration states as a whole, and
-    ``state_pid`` that of the embedded state server, if there is one.
+    ``state_pid`` that of the embedded state server, if there is one. ``access_log`` has a line for each request;
+    without one the gateways' error outputs have them.
     """
 
     pid: int
@@ -46,14 +47,15 @@ class RunningCluster:
     admin_key: str
     grpc_address: str | None
     ready: bool
+    access_log: str | None = None
 
 
 class RuntimeDirectory:
-    """The folder with the record, the lock and the log. Only its owner can read it, since the record holds a key."""
+    """The folder with the record, the lock and the logs. Only its owner can read it, since the record holds a key."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.log = path / "cluster.log"
+        self.log, self.access_log = path / "cluster.log", path / "access.log"
         self._record, self._lock = path / "cluster.json", path / "lock"
 
     @classmethod

@@ -25,6 +25,7 @@ class ClusterStatus:
     state_url: str
     state_pid: int | None
     pid: int
+    access_log: str | None
 
 
 def inquire(running: RunningCluster) -> ClusterStatus:
@@ -34,7 +35,13 @@ def inquire(running: RunningCluster) -> ClusterStatus:
         with contextlib.suppress(OSError, http.client.HTTPException):
             models = json.loads(_get(running, "/health/ready")).get("models", {})
     return ClusterStatus(
-        bool(models), running.base_url, models, redact(running.state_url), running.state_pid, running.pid
+        ready=bool(models),
+        base_url=running.base_url,
+        models=models,
+        state_url=redact(running.state_url),
+        state_pid=running.state_pid,
+        pid=running.pid,
+        access_log=running.access_log,
     )
 
 
@@ -48,6 +55,7 @@ def render(status: ClusterStatus) -> str:
             f"  models   {', '.join(models) or 'none ready'}",
             f"  state    {status.state_url}{server}",
             f"  process  {status.pid}",
+            f"  requests {status.access_log or 'on the error output of each gateway'}",
         )
     )
 

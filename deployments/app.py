@@ -18,7 +18,12 @@ from ray.serve import Application
 from ray.serve.config import AutoscalingConfig, HTTPOptions, RequestRouterConfig, gRPCOptions
 from ray.serve.handle import DeploymentHandle
 
-from deployments.config import AdminConfig, ClusterConfig, GrpcConfig, ModelConfig, PoolConfig, Router
+from deployments.autoscaling.deployed import gateway_autoscaling, pool_autoscaling
+from deployments.autoscaling.journal import RaySegments
+from deployments.autoscaling.measures import pool_name
+from deployments.autoscaling.policies.named import policy_named
+from deployments.autoscaling.sample import PoolSpec
+from deployments.config import ClusterConfig, GrpcConfig, ModelConfig, PoolConfig, Router
 from deployments.document import ConfigError
 from deployments.execution.settings import ExecutionSettings
 from deployments.gateway.admin.app import create_admin_app
@@ -28,14 +33,24 @@ from deployments.gateway.backing import shared_on
 from deployments.gateway.grpc.calls import Calls
 from deployments.gateway.grpc.methods import GrpcMethods
 from deployments.gateway.grpc.services import SERVICER_FUNCTIONS
+from deployments.gateway.load import GatewayLoad, counted
 from deployments.gateway.model import Model
 from deployments.gateway.settings import GatewaySettings
+from deployments.gateway.shared import queue_name
 from deployments.loopback import listen_to_this_machine
-from deployments.pools.pool_set import Member, PoolSet
+from deployments.pools.pool_set import Member, PoolSet, class_of
 from deployments.pools.ray_pool import RayPool
 from deployments.replica.worker import Worker
 from deployments.state.connect import clients_at
-from deployments.telemetry.ray_metrics import RayMetrics
+from deployments.telemetry.access_log import access_log_of
+from deployments.telemetry.collection import Collection
+from deployments.telemetry.logs import log_lines
+from deployments.telemetry.named_tenants import NamedTenants
+from deployments.telemetry.observation import Telemetry
+from deployments.telemetry.process import expose_gateway
+from deployments.telemetry.prometheus import process_metrics
+from deployments.telemetry.targets import RayTargets
+from deployments.telemetry.tracing import GATEWAY, INSTANCE, tracing_of
 from deployments.tenancy.declared import declared_of
 from deployments.tenancy.directory.reconcile import keep_reconciled, reconcile
 from deployments.tenancy.file import TenancyFile, follow, load_declared
@@ -76,11 +91,16 @@ class Gateway(GrpcMethods):
 
     def __init__(self, config: ClusterConfig, state_url: str, workers: Workers) -> None:
         listen_to_this_machine()
+        log_lines()
         self._config = config
         models = {model.id: _serve_model(config, model, workers[model.id]) for model in config.models}
-        owner, metrics = new_owner(), RayMetrics()
-        backing = shared_on(clients_at(state_url), config, models, owner, metrics)
-        directory = backing.shared.directory
+        owner = new_owner()
+        tracing = tracing_of(config.telemetry.traces, GATEWAY, {INSTANCE: owner})
+        tenants = NamedTenants(config.telemetry.named_tenants)
+        telemetry = Telemetry(process_metrics(), tracing.tracer, tenants, access_log_of(config.telemetry.access_log))
+        backing = shared_on(clients_at(state_url, telemetry=telemetry), config, models, owner, telemetry.metrics)
+        shared, queues = counted(models, backing.shared)
+        directory = shared.directory
         self._verifier = Verifier(directory, declarations(config, time.time()), time.time)
         settings = GatewaySettings(
             version=version("dllm-cluster"),
@@ -89,18 +109,26 @@ class Gateway(GrpcMethods):
             refuse_unknown_parameters=config.http.refuse_unknown_parameters,
             execution=ExecutionSettings(lease_seconds=config.state.lease_seconds),
         )
-        self._gateway = create_gateway(models, backing.shared, metrics, settings, owner=owner)
+        self._gateway = create_gateway(models, shared, telemetry, settings, owner=owner)
+        self._load = GatewayLoad(queues, self._gateway.executions.objectives, time.time)
         self.calls = Calls(self._gateway, self._verifier)
         self._services: tuple[Service, ...] = (
             *backing.services,
+            tracing.keep,
             partial(keep_reconciled, directory, lambda: self._verifier.declared),
-            *_administration(config.admin, backing.shared),
+            expose_gateway,
+            self._load.serve,
+            *_administration(config, shared),
             *_following(config, self._declare),
         )
         self._checks = (backing.check,)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         return create_app(self._gateway, self._verifier, self._services, self._checks)
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        """Called by Ray Serve, which hands the figures to the autoscaler."""
+        return self._load.numbers
 
     async def _declare(self) -> None:
         """Take over what is declared from the file, which has changed."""
@@ -121,28 +149,29 @@ def _following(config: ClusterConfig, declare: Service) -> tuple[Service, ...]:
     return (partial(follow, Path(config.tenancy_file), declare),) if config.tenancy_file else ()
 
 
-def _administration(admin: AdminConfig, shared: Shared) -> tuple[Service, ...]:
+def _administration(config: ClusterConfig, shared: Shared) -> tuple[Service, ...]:
     """The operator's endpoints; without a key, which the start of a cluster makes, nobody could open them."""
+    admin = config.admin
     if admin.key is None:
         return ()
-    app = create_admin_app(shared, sha256(admin.key.get_secret_value().encode()).hexdigest())
+    collection = Collection(RayTargets(config.name))
+    app = create_admin_app(
+        shared, collection, RaySegments(config.name), sha256(admin.key.get_secret_value().encode()).hexdigest()
+    )
     return (partial(serve_admin, app, admin.host, admin.port),)
 
 
 def build(config: ClusterConfig, state_url: str) -> Application:
     """The application of ``config``. Raises :class:`ConfigError` when no pool serves the canvas that a model writes by
-    itself.
+    itself, and when a policy cannot be used.
     """
     for model in config.models:
         served(describe(resolve_checkpoint(model.checkpoint)), model)
-    workers = {
-        model.id: {pool.name: worker(model, pool, config.routing.router) for pool in model.pools}
-        for model in config.models
-    }
+    workers = {model.id: {pool.name: _pool(config, model, pool) for pool in model.pools} for model in config.models}
     gateway = serve.deployment(
         Gateway,
         name="gateway",
-        num_replicas=config.gateway.replicas,
+        autoscaling_config=gateway_autoscaling(config.name, config.autoscaling, config.gateway.replicas),
         max_ongoing_requests=GATEWAY_ONGOING_REQUESTS,
         ray_actor_options={"num_cpus": config.gateway.cpus},
         graceful_shutdown_timeout_s=SHUTDOWN_SECONDS,
@@ -200,30 +229,52 @@ def actor_options(pool: PoolConfig) -> dict[str, Any]:
     return options
 
 
-def _scale(pool: PoolConfig) -> dict[str, Any]:
-    """How many replicas there are. Ray Serve adds some where more requests are under way than are denoised together."""
+def _pool(config: ClusterConfig, model: ModelConfig, pool: PoolConfig) -> Application:
+    """The replicas of a pool of ``config``, as many as there always are or as its policy asks for."""
     if pool.max_replicas is None:
-        return {"num_replicas": pool.replicas}
-    bounds = {"min_replicas": pool.replicas, "max_replicas": pool.max_replicas}
-    return {"autoscaling_config": AutoscalingConfig(**bounds, target_ongoing_requests=pool.max_running)}
+        return worker(config, model, pool)
+    try:
+        policy_named(pool.scaling.policy)
+    except ValueError as error:
+        raise ConfigError(f"{model.id}: pool {pool.name}: {error}") from error
+    spec = spec_of(model, pool, pool.max_replicas)
+    return worker(config, model, pool, pool_autoscaling(config.name, config.autoscaling, spec))
 
 
-def worker(model: ModelConfig, pool: PoolConfig, router: Router) -> Application:
-    """The replicas of ``pool``."""
+def spec_of(model: ModelConfig, pool: PoolConfig, most: int) -> PoolSpec:
+    """What the autoscaler has to know of a pool of at most so many replicas."""
+    return PoolSpec(
+        name=pool_name(model.id, pool.name),
+        model=model.id,
+        group=queue_name(model.id, class_of(pool)),
+        least=pool.replicas,
+        most=most,
+        places=pool.max_running,
+        price=pool.accelerator.price_per_hour,
+        scaling=pool.scaling,
+        objective=model.objective,
+    )
+
+
+def worker(
+    config: ClusterConfig, model: ModelConfig, pool: PoolConfig, autoscaling: AutoscalingConfig | None = None
+) -> Application:
+    """The replicas of ``pool``: as many as it says, or as ``autoscaling`` does."""
+    size = {"num_replicas": pool.replicas} if autoscaling is None else {"autoscaling_config": autoscaling}
     replicas = serve.deployment(
         Worker,
         name=deployment_name(model, pool),
-        **_scale(pool),
+        **size,
         max_ongoing_requests=pool.max_running + pool.max_waiting,
         ray_actor_options=actor_options(pool),
         health_check_period_s=WORKER_HEALTH_PERIOD_SECONDS,
         health_check_timeout_s=WORKER_HEALTH_TIMEOUT_SECONDS,
         graceful_shutdown_timeout_s=SHUTDOWN_SECONDS,
         request_router_config=RequestRouterConfig(
-            request_router_class=ROUTERS[router], request_routing_stats_period_s=ROUTING_STATS_SECONDS
+            request_router_class=ROUTERS[config.routing.router], request_routing_stats_period_s=ROUTING_STATS_SECONDS
         ),
     )
-    return replicas.bind(model, pool)
+    return replicas.bind(model, pool, config.autoscaling, config.telemetry)
 
 
 def _serve_model(config: ClusterConfig, model: ModelConfig, workers: Mapping[str, DeploymentHandle]) -> Model:
@@ -234,4 +285,4 @@ def _serve_model(config: ClusterConfig, model: ModelConfig, workers: Mapping[str
         Member.of(pool, RayPool(workers[pool.name], description.spec, pool, steal_seconds)) for pool in model.pools
     ]
     pools = PoolSet(description.spec, members, steal_seconds)
-    return Model(model.id, description, Text.load(path), pools, model.work_weight)
+    return Model(model.id, description, Text.load(path), pools, model.work_weight, model.objective)

@@ -11,9 +11,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from deployments.autoscaling.config import AutoscalingConfig, ObjectiveConfig, ScalingConfig
 from deployments.document import load_document
 from deployments.section import Name, PositiveInt, Seconds, Section, Share, refuse_repetition
 from deployments.state.address import StateAddress
+from deployments.telemetry.config import TelemetryConfig
 from deployments.tenancy.declared import KeyConfig, TenantConfig, refuse_ambiguity
 
 EMBEDDED = "embedded"
@@ -119,10 +121,15 @@ class CanvasSizes(Section):
 
 
 class AcceleratorConfig(Section):
-    """Which nodes a replica may run on: Ray's accelerator type, as in ``H100``, and label selector."""
+    """Which nodes a replica may run on: Ray's accelerator type, as in ``H100``, and label selector.
+
+    Of pools for the same canvases the one whose work costs least by its ``price_per_hour`` grows first and shrinks
+    last; the unit is the operator's.
+    """
 
     type: str | None = Field(default=None, min_length=1)
     labels: dict[str, str] = Field(default={})
+    price_per_hour: Share = 0.0
 
 
 EVERY_SIZE = CanvasSizes(most=sys.maxsize)
@@ -144,8 +151,8 @@ class SimulationConfig(Section):
 class PoolConfig(Section):
     """Replicas of a model that are alike: one accelerator, one set of canvas sizes (null takes all).
 
-    Requests whose next step is of the ``phase`` go there first. There are ``replicas`` of them, and up to
-    ``max_replicas`` while more than ``max_running`` requests a replica are under way. ``cpus`` and ``gpus`` are
+    Requests whose next step is of the ``phase`` go there first. There are ``replicas`` of them, or as many between
+    that and ``max_replicas`` as ``scaling`` asks for. ``cpus`` and ``gpus`` are
     what Ray reserves for a replica, ``threads`` is how many threads its tensor kernels use on a CPU.
     ``max_running`` canvases are denoised together and ``max_waiting`` requests wait behind them.
     ``position_budget`` bounds the position-forwards of one step, ``refresh_budget`` those that encode text or
@@ -160,8 +167,9 @@ class PoolConfig(Section):
     canvas: CanvasSizes | None = None
     phase: Phase | None = None
     accelerator: AcceleratorConfig = AcceleratorConfig()
-    replicas: PositiveInt = 1
+    replicas: Annotated[int, Field(ge=0)] = 1
     max_replicas: PositiveInt | None = None
+    scaling: ScalingConfig = ScalingConfig()
     cpus: Share = 0.5
     gpus: Share = 0.0
     threads: PositiveInt = 1
@@ -183,6 +191,10 @@ class PoolConfig(Section):
     def _replicas_are_a_range(self) -> Self:
         if self.max_replicas is not None and self.max_replicas < self.replicas:
             raise ValueError("max_replicas has to be at least replicas")
+        if self.max_replicas is None and self.replicas == 0:
+            raise ValueError("replicas may be 0 only with max_replicas")
+        if self.max_replicas is None and self.scaling != ScalingConfig():
+            raise ValueError("scaling needs max_replicas")
         return self
 
     @model_validator(mode="after")
@@ -207,6 +219,7 @@ class ModelConfig(Section):
     work_weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     deterministic: bool = False
     simulation: SimulationConfig | None = None
+    objective: ObjectiveConfig = ObjectiveConfig()
     pools: list[PoolConfig] = Field(default=[PoolConfig()], min_length=1)
 
     @property
@@ -264,6 +277,8 @@ class ClusterConfig(Section):
     state: StateConfig = StateConfig()
     gateway: GatewayConfig = GatewayConfig()
     routing: RoutingConfig = RoutingConfig()
+    autoscaling: AutoscalingConfig = AutoscalingConfig()
+    telemetry: TelemetryConfig = TelemetryConfig()
     keys: list[KeyConfig] = Field(default=[])
     tenants: list[TenantConfig] = Field(default=[])
     tenancy_file: str | None = Field(default=None, min_length=1)
@@ -280,6 +295,15 @@ class ClusterConfig(Section):
     def _names_are_unique(self) -> Self:
         refuse_repetition("models", [model.id for model in self.models])
         refuse_ambiguity(self.tenants, self.keys)
+        return self
+
+    @model_validator(mode="after")
+    def _decisions_are_kept_long_enough(self) -> Self:
+        """A pool shrinks only when that has been wanted for all of its window."""
+        scaled = [pool.scaling for model in self.models for pool in model.pools if pool.max_replicas is not None]
+        longest = max((scaling.longest_window for scaling in scaled), default=0.0)
+        if self.autoscaling.history_seconds < longest:
+            raise ValueError(f"autoscaling.history_seconds: a pool's scaling looks back {longest:g} s")
         return self
 
     @model_validator(mode="after")

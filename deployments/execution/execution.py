@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from contextvars import Context
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -20,9 +19,12 @@ from deployments.gateway.canvas import CanvasFrame
 from deployments.gateway.usage import usage_json
 from deployments.gateway.writer import Delta
 from deployments.run import Progress, Run
+from deployments.telemetry.spans import detached
+from deployments.tenancy.ledger.records import entry_of
 from dllm_worker.request import Commit, Event, Usage
 
 if TYPE_CHECKING:
+    from deployments.execution.sight import Sight
     from deployments.gateway.model import Model
     from deployments.gateway.plan import Plan
     from deployments.state.record import RequestRecord
@@ -70,6 +72,7 @@ class Execution:
         journal: Journal,
         failover: Failover,
         clock: Clock,
+        sight: Sight,
         *,
         past: Past | None = None,
         sleep: Sleep = asyncio.sleep,
@@ -77,7 +80,7 @@ class Execution:
         past = past or Past()
         self._work, self.account = work, account
         self._journal, self._failover = journal, failover
-        self._clock, self._sleep = clock, sleep
+        self._clock, self._sight, self._sleep = clock, sight, sleep
         self._assembler = Assembler(work.plan, work.model.text, work.model.description.spec)
         self._outputs: list[Output] = []
         self._committed: list[int] = []
@@ -95,8 +98,11 @@ class Execution:
         first = work.record.epoch * RUNS_PER_EPOCH
         self._run = Run(work.plan.request, first, past.checkpoint, len(self._committed), affinity=work.plan.affinity)
         journal.on_lost = self._lose
+        if work.record.epoch > 1:
+            sight.taken_over(self._run)
         # In the context of the call that asked for it, it would be cancelled with that call.
-        self._task = asyncio.create_task(self._execute(), name=f"execution of {self.key.id}", context=Context())
+        context = detached(sight.observation.context)
+        self._task = asyncio.create_task(self._execute(), name=f"execution of {self.key.id}", context=context)
 
     @property
     def key(self) -> RequestKey:
@@ -154,14 +160,17 @@ class Execution:
 
     async def _execute(self) -> None:
         try:
-            await self.account.turn()
+            with self._sight.queueing():
+                await self.account.turn()
             while not self._assembler.done:
                 try:
                     await self._attempt()
                 except ServingError as error:
                     await self._recover(error)
         except asyncio.CancelledError:
-            if self._verdict is not None:
+            if self._verdict is None:
+                self._sight.released()
+            else:
                 await self._fail(self._verdict)
             raise
         except ServingError as error:
@@ -174,15 +183,17 @@ class Execution:
     async def _attempt(self) -> None:
         """One run: until the answer is whole, or the request had better go on elsewhere."""
         self._replica = ""
-        async with aclosing(self._work.model.pool.generate(self._run)) as messages:
-            async for progress in messages:
-                await self._take(progress)
-                if self._assembler.done:
-                    return
-                if progress.parked or self._had_better_move(progress):
-                    self._run = self._next_run(avoid=())
-                    return
-        raise ReplicaLost("The replica went silent before the request was finished.")
+        with self._sight.attempt(self._run) as run:
+            async with aclosing(self._work.model.pool.generate(run)) as messages:
+                async for progress in messages:
+                    await self._take(progress)
+                    if self._assembler.done:
+                        return
+                    if progress.parked or self._had_better_move(progress):
+                        self._sight.moves(self._run)
+                        self._run = self._next_run(avoid=())
+                        return
+            raise ReplicaLost("The replica went silent before the request was finished.")
 
     def _had_better_move(self, progress: Progress) -> bool:
         pool = self._work.model.pool
@@ -191,6 +202,7 @@ class Execution:
     async def _recover(self, error: ServingError) -> None:
         wait = self._failover.wait(error, self._clock(), admitted=self._admitted)
         logger.info("request %s goes on elsewhere after %r", self.key.id, error)
+        self._sight.moves(self._run, error)
         if wait:
             await self._sleep(wait)
         self._run = self._next_run(avoid=(self._replica,) if self._replica else ())
@@ -200,6 +212,7 @@ class Execution:
 
     async def _take(self, progress: Progress) -> None:
         self._replica = progress.replica or self._replica
+        self._sight.heard(progress)
         if progress.admitted and not self._admitted:
             self._admitted = True
             self._journal.run()
@@ -224,11 +237,13 @@ class Execution:
         if isinstance(fresh, Commit):
             self._committed += fresh.tokens
             self._spent = fresh.usage
+            self._sight.committed(fresh)
             entry = Committed(fresh.start, fresh.tokens, deltas)
             self._journal.enter(encode_entry(entry), checkpoint)
             deltas = ()
         ending = None if done is None else Ending("completed", done.reason, usage_json(done))
         if done is not None and ending is not None:
+            self._sight.finished(done)
             await self._close(Completed(done, deltas), ending)
         self._outputs += (output for output in outputs if not isinstance(output, CanvasFrame))
         if outputs:
@@ -247,6 +262,7 @@ class Execution:
         return replace(commit, start=commit.start + known, tokens=tokens) if tokens else None
 
     async def _fail(self, failure: ServingError) -> None:
+        self._sight.failed(failure)
         if isinstance(failure, RequestCancelled):
             ending = Ending("cancelled", usage=self._so_far())
             await self._close(Cancelled(), ending)
@@ -266,7 +282,9 @@ class Execution:
         return usage_json(Done("stop", prompt, committed, self._spent))
 
     async def _pay(self, ending: Ending) -> None:
-        await self.account.close(replace(self._work.record, updated_at=self._clock(), **asdict(ending)))
+        ended = replace(self._work.record, updated_at=self._clock(), **asdict(ending))
+        self._sight.paid(entry_of(ended))
+        await self.account.close(ended)
 
     async def _close(self, entry: End, ending: Ending) -> None:
         """Write the end. Raises :class:`TakenOver` when that is for another gateway to tell, and to bill."""

@@ -23,12 +23,15 @@ from deployments.execution.entries import Cancelled, Committed, Failed, decode_e
 from deployments.execution.execution import Execution, Past, Work
 from deployments.execution.failover import Failover
 from deployments.execution.journal import Clock, Journal
+from deployments.execution.objectives import Objectives
 from deployments.execution.plans import decode_plan, encode_plan
 from deployments.execution.settings import ExecutionSettings
+from deployments.execution.sight import Sight, observation_of
 from deployments.gateway.assembler import Done, Output
 from deployments.gateway.shared import queue_name
 from deployments.gateway.writer import Delta
 from deployments.state.store import Change, RequestKey, RequestStore, StateError, Unfinished
+from deployments.telemetry.observation import Observation, Telemetry
 
 if TYPE_CHECKING:
     from deployments.gateway.model import Model
@@ -44,7 +47,9 @@ RENEWALS_PER_LEASE = 3
 
 
 class Executions:
-    """``owner`` is this gateway's name among the others. Nothing is left in here of a request that has ended."""
+    """``owner`` is this gateway's name among the others. Nothing is left in here of a request that has ended, but that
+    it is counted in ``objectives``.
+    """
 
     def __init__(
         self,
@@ -54,21 +59,24 @@ class Executions:
         clock: Clock,
         owner: str,
         settings: ExecutionSettings | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._store, self._models, self._accounts = store, models, accounts
         self._clock, self._owner = clock, owner
-        self._settings = settings or ExecutionSettings()
+        self._settings, self._telemetry = settings or ExecutionSettings(), telemetry or Telemetry()
+        self.objectives = Objectives()
         self._running: dict[RequestKey, Execution] = {}
 
-    async def start(self, work: Work, account: Account) -> Execution:
-        """Accept a request, for which ``account`` has reserved. Raises :class:`Unavailable` for a durable one that
-        cannot be stored.
+    async def start(self, work: Work, account: Account, observation: Observation | None = None) -> Execution:
+        """Accept a request, for which ``account`` has reserved; what is seen of it is entered in ``observation``.
+
+        Raises :class:`Unavailable` for a durable one that cannot be stored.
         """
         work = replace(work, record=replace(work.record, owner=self._owner))
         plan = encode_plan(work.plan) if work.record.durable else None
         journal = Journal(self._store, work.record, plan, self._clock, self._settings)
         await journal.open()
-        return self._run(work, account, journal, Past())
+        return self._run(work, account, journal, Past(), observation)
 
     async def follow(self, key: RequestKey) -> AsyncGenerator[tuple[Output, ...]]:
         """The outputs of a request, from the first to the last, wherever it runs or ran; first ``()``, or all that
@@ -152,9 +160,19 @@ class Executions:
         if held:
             raise InternalError(f"ended requests are held: {', '.join(held)}")
 
-    def _run(self, work: Work, account: Account, journal: Journal, past: Past) -> Execution:
+    def _run(
+        self, work: Work, account: Account, journal: Journal, past: Past, observation: Observation | None = None
+    ) -> Execution:
         failover = Failover(self._settings.patience_seconds)
-        execution = Execution(work, account, journal, failover, self._clock, past=past)
+        sight = Sight(
+            work,
+            observation or observation_of(work.record),
+            self._telemetry,
+            self.objectives,
+            self._clock,
+            was_told=bool(past.entries),
+        )
+        execution = Execution(work, account, journal, failover, self._clock, sight, past=past)
         self._running[execution.key] = execution
         execution.on_end(lambda: self._running.pop(execution.key, None))
         return execution

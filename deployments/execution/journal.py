@@ -9,11 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from opentelemetry.context import get_current
+
 from deployments.errors import ServingError, StreamLogFull, TakenOver, Unavailable
 from deployments.execution.entries import Failed, encode_entry
 from deployments.execution.settings import ExecutionSettings
 from deployments.state.record import RequestRecord, Status
 from deployments.state.store import Change, Ended, Fenced, LogFull, Missing, RequestStore, StateError, StateUnavailable
+from deployments.telemetry.spans import detached
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +88,8 @@ class Journal:
 
     def keep(self) -> None:
         """Start writing."""
-        self._task = asyncio.create_task(self._write_changes(), name=f"journal of {self._record.id}")
+        context = detached(get_current())
+        self._task = asyncio.create_task(self._write_changes(), name=f"journal of {self._record.id}", context=context)
 
     def enter(self, entry: bytes, checkpoint: bytes | None = None) -> None:
         """Add an entry to the log, with the checkpoint after it."""

@@ -9,18 +9,24 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
 from deployments.execution.execution import Work
+from deployments.execution.sight import TRACE
 from deployments.gateway.pieces import Hole
 from deployments.gateway.shared import queue_name
 from deployments.state.record import RequestRecord
+from deployments.telemetry import attributes
+from deployments.telemetry.tracing import traceparent_of
 from deployments.tenancy.account import Terms
 from deployments.tenancy.ledger.records import TENANCY, work_units
 from dllm_worker.bound import most_work
 
 if TYPE_CHECKING:
+    from opentelemetry.util.types import AttributeValue
+
     from deployments.gateway.arrival import Arrival
     from deployments.gateway.bands import ServiceTier
     from deployments.gateway.model import Model
     from deployments.gateway.plan import Plan
+    from deployments.telemetry.observation import Observation
     from deployments.tenancy.tenant import Access, Band
 
 MAX_IGNORED_NAMES = 32
@@ -65,6 +71,26 @@ def terms_of_answer(access: Access, band: Band, model: Model, plan: Plan) -> Ter
     )
 
 
+def note_plan(seen: Observation, plan: Plan, band: Band, choices: int) -> None:
+    """Enter what will run: numbers and names, none of the client's words."""
+    request, sampling = plan.request, plan.request.sampling
+    seen.band, seen.answer_id = band, request.id
+    if not seen.span.is_recording():
+        return
+    asked: dict[str, AttributeValue | None] = {
+        attributes.REQUEST_SEED: sampling.seed,
+        attributes.REQUEST_MAX_TOKENS: sum(piece.length for piece in plan.pieces if isinstance(piece, Hole)),
+        attributes.REQUEST_TEMPERATURE: sampling.temperature,
+        attributes.REQUEST_CHOICES: choices,
+        attributes.REQUEST_STREAM: seen.streams,
+        attributes.CANVAS_LENGTH: request.canvas_length,
+        attributes.SAMPLER: sampling.algorithm,
+        attributes.THRESHOLD: sampling.threshold,
+        attributes.MAX_STEPS: sampling.max_steps,
+    }
+    seen.span.set_attributes({name: value for name, value in asked.items() if value is not None})
+
+
 def accepted(
     arrival: Arrival,
     body: Body,
@@ -77,6 +103,7 @@ def accepted(
 ) -> Work:
     """The work of a plan whose answer ``endpoint`` tells. ``told`` are the parameters of that, for the record."""
     tenant = arrival.tenant.name
+    trace = traceparent_of(arrival.observation.context)
     labels = {
         "user": body.user,
         "safety_identifier": body.safety_identifier,
@@ -89,6 +116,7 @@ def accepted(
         "metadata": dict(body.metadata or {}),
         **{name: _hashed(tenant, value) for name, value in labels.items() if value is not None},
         **told,
+        **({TRACE: trace} if trace else {}),
         TENANCY: terms.as_json(),
     }
     record = RequestRecord(

@@ -25,12 +25,13 @@ from deployments.gateway.endpoints import generations, health, models, requests,
 from deployments.gateway.ids import Clock, Entropy, ulid
 from deployments.gateway.model import Model
 from deployments.gateway.settings import GatewaySettings
+from deployments.gateway.witness import Witness
 from deployments.tenancy.account import Accounts
 from deployments.tenancy.ledger.biller import Biller
 
 if TYPE_CHECKING:
     from deployments.gateway.shared import Shared
-    from deployments.telemetry.metrics import Metrics
+    from deployments.telemetry.observation import Telemetry
     from deployments.tenancy.verification import Verifier
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ def new_owner(clock: Clock = time.time, entropy: Entropy = os.urandom) -> str:
 def create_gateway(
     models_by_id: Mapping[str, Model],
     shared: Shared,
-    metrics: Metrics,
+    telemetry: Telemetry,
     settings: GatewaySettings | None = None,
     *,
     owner: str | None = None,
@@ -58,11 +59,11 @@ def create_gateway(
 ) -> Gateway:
     """The gateway ``owner`` over ``models_by_id`` and what it has in common with the others."""
     settings = settings or GatewaySettings()
-    biller = Biller(shared.ledger, shared.store.settled, metrics)
+    biller = Biller(shared.ledger, shared.store.settled, telemetry.metrics)
     accounts = Accounts(shared.limiter, shared.queues, biller)
     owner = owner or new_owner(clock, entropy)
-    executions = Executions(shared.store, models_by_id, accounts, clock, owner, settings.execution)
-    return Gateway(models_by_id, shared, accounts, executions, settings, clock, entropy, started=clock())
+    executions = Executions(shared.store, models_by_id, accounts, clock, owner, settings.execution, telemetry)
+    return Gateway(models_by_id, shared, accounts, executions, settings, clock, entropy, clock(), telemetry)
 
 
 def create_app(
@@ -89,7 +90,7 @@ def create_app(
     app.include_router(health.routes(gateway))
     app.add_middleware(BodyGate, max_bytes=settings.max_body_bytes, timeout_seconds=settings.body_timeout_seconds)
     app.add_middleware(Authentication, verifier=verifier)
-    app.add_middleware(Edge, clock=gateway.clock, entropy=gateway.entropy)
+    app.add_middleware(Edge, witness=Witness.of(gateway))
     return app
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from deployments.telemetry.observation import Observation
 
 if TYPE_CHECKING:
     from deployments.tenancy.tenant import Access, Tenant
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """Who asks, what for, and what was said beside it. ``headers`` have lower-case names; over gRPC they are the
-    metadata. ``payload`` is the body as it was sent.
+    metadata. ``payload`` is the body as it was sent, and ``observation`` what is seen of it.
     """
 
     access: Access
@@ -22,6 +24,7 @@ class Arrival:
     operation: str
     headers: Mapping[str, str]
     payload: bytes = b""
+    observation: Observation = field(default_factory=Observation)
 
     @property
     def tenant(self) -> Tenant:

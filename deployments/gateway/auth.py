@@ -30,7 +30,9 @@ class Authentication:
         if scope["type"] == "http" and scope["path"].startswith(PROTECTED):
             host, _ = scope.get("client") or ("", 0)
             authorization = Headers(scope=scope).get("authorization")
-            scope["state"]["access"] = await self._verifier.verify(authorization, host)
+            access = await self._verifier.verify(authorization, host)
+            scope["state"]["access"] = access
+            scope["state"]["observation"].tenant = access.tenant.name
         await self._app(scope, receive, send)
 
 

@@ -27,12 +27,13 @@ BLOCK = re.compile(rb'(?:"index":(\d+),.*)?"diffusion":\{"seq":\d+,"block":(\d+)
 class Backlog:
     """Frames in the order in which they are to be taken; a canvas frame stands where the last one merged into it came.
 
-    It is true as long as it holds something.
+    It is true as long as it holds something. ``merged`` counts the frames that went into others.
     """
 
     def __init__(self) -> None:
         self._held: OrderedDict[bytes | int, bytes] = OrderedDict()
         self._pushed = 0
+        self.merged = 0
 
     def __len__(self) -> int:
         return len(self._held)
@@ -64,6 +65,7 @@ class Backlog:
             self._held[self._pushed] = frame
             return
         earlier = self._held.pop(block, None)
+        self.merged += earlier is not None
         self._held[block] = frame if earlier is None else merge(earlier, frame)
 
 

@@ -18,10 +18,15 @@ from deployments.gateway.limit_headers import headers_of as limit_headers
 from deployments.gateway.pacing import to_its_end
 from deployments.gateway.records import asking
 from deployments.state.record import RequestRecord
-from deployments.tenancy.account import Account
+from deployments.telemetry.attributes import ADMIT, LIMIT_MODE, RESERVED_TOKENS, RESERVED_WORK
+from deployments.telemetry.spans import Attributes, Trace
+from deployments.tenancy.account import Account, Terms
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
     from deployments.state.store import RequestStore
+    from deployments.tenancy.limits.limiter import Levels
 
 Outputs = AsyncGenerator[tuple[Output, ...]]
 Finding = Callable[["RequestStore", RequestRecord, str, str, float], Awaitable[RequestRecord | None]]
@@ -45,6 +50,14 @@ async def begin(gateway: Gateway, arrival: Arrival, works: Sequence[Work], *, ou
     A client that leaves ends the run, unless it ``outlives_client``: then it can be asked for again. The most that it
     can cost is reserved before. Raises the refusals of the limits, and of the store for a request that is to be kept.
     """
+    trace = Trace.below(gateway.telemetry.tracer, arrival.observation.context, gateway.clock)
+    with trace.during(ADMIT) as span:
+        return await _admit(gateway, arrival, works, span, outlives_client=outlives_client)
+
+
+async def _admit(
+    gateway: Gateway, arrival: Arrival, works: Sequence[Work], span: Span, *, outlives_client: bool
+) -> Begun:
     key = idempotency_key(arrival.headers.get(HEADER))
     if key is not None:
         outlives_client = True
@@ -53,10 +66,11 @@ async def begin(gateway: Gateway, arrival: Arrival, works: Sequence[Work], *, ou
         if known is not None:
             return _again(gateway, known)
     accounts, levels = await gateway.accounts.reserve(arrival.tenant, [work.record for work in works])
+    span.set_attributes(_reserved(works, levels))
     headers = limit_headers(levels)
     try:
         known = None if key is None else await _earlier(gateway, arrival, works[0].record, key, earlier)
-        executions = [] if known is not None else await _start(gateway, works, accounts)
+        executions = [] if known is not None else await _start(gateway, arrival, works, accounts)
     except BaseException:
         await to_its_end(accounts[0].reservation.give_back())
         raise
@@ -74,17 +88,28 @@ async def begin(gateway: Gateway, arrival: Arrival, works: Sequence[Work], *, ou
     return Begun(works[0].record, outputs, headers)
 
 
-async def _start(gateway: Gateway, works: Sequence[Work], accounts: Sequence[Account]) -> list[Execution]:
+async def _start(
+    gateway: Gateway, arrival: Arrival, works: Sequence[Work], accounts: Sequence[Account]
+) -> list[Execution]:
     """All of them, or none."""
     started: list[Execution] = []
     try:
         for work, account in zip(works, accounts, strict=True):
-            started.append(await gateway.executions.start(work, account))
+            started.append(await gateway.executions.start(work, account, arrival.observation))
     except BaseException:
         for execution in started:
             await to_its_end(execution.cancel())
         raise
     return started
+
+
+def _reserved(works: Sequence[Work], levels: Levels) -> Attributes:
+    terms = [Terms.of(work.record) for work in works]
+    return {
+        LIMIT_MODE: levels.mode,
+        RESERVED_WORK: sum(each.work for each in terms),
+        RESERVED_TOKENS: sum(each.tokens for each in terms),
+    }
 
 
 async def attended(executions: Sequence[Execution], outputs: Outputs) -> Outputs:

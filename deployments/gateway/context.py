@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -15,6 +15,7 @@ from deployments.gateway.ids import Clock, Entropy, ulid
 from deployments.gateway.model import Model
 from deployments.gateway.settings import GatewaySettings
 from deployments.gateway.shared import Shared
+from deployments.telemetry.observation import Observation, Telemetry
 from deployments.tenancy.account import Accounts
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Gateway:
     clock: Clock
     entropy: Entropy
     started: float
+    telemetry: Telemetry = field(default_factory=Telemetry)
 
     @property
     def store(self) -> RequestStore:
@@ -54,9 +56,16 @@ class Gateway:
         return int.from_bytes(self.entropy(8), "big") >> 1
 
 
+def observation_of(request: Request) -> Observation:
+    """What is seen of a request over HTTP."""
+    seen: Observation = request.state.observation
+    return seen
+
+
 async def arrival_of(request: Request) -> Arrival:
     """A request over HTTP, as the layers around the endpoints established it. Headers of one name are one, joined."""
     names = dict.fromkeys(name.lower() for name in request.headers)
     headers = {name: ", ".join(request.headers.getlist(name)) for name in names}
     operation = f"{request.method} {request.url.path}"
-    return Arrival(access_of(request), request.state.request_id, operation, headers, await request.body())
+    body = await request.body()
+    return Arrival(access_of(request), request.state.request_id, operation, headers, body, observation_of(request))

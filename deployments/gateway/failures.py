@@ -40,11 +40,14 @@ def told(error: Exception, request_id: str) -> ServingError:
     return InternalError()
 
 
-def error_response(error: Exception, request_id: str, jitter: float) -> Response:
-    """The error as a whole answer. What the framework says beside its refusal, as ``Allow``, is kept."""
-    failure = told(error, request_id)
-    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
-    headers |= headers_of_refusal(failure)
+def beside(error: Exception) -> dict[str, str]:
+    """What the framework says beside its refusal, as ``Allow``."""
+    return dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+
+
+def error_response(failure: ServingError, request_id: str, jitter: float, headers: dict[str, str]) -> Response:
+    """The error as a whole answer, with ``headers`` and its own."""
+    headers = headers | headers_of_refusal(failure)
     body = ascii_json(failure.envelope(request_id))
     return Response(body, failure.status, headers | failure.headers(jitter), media_type="application/json")
 

@@ -1,4 +1,4 @@
-"""Identifiers: sortable ids, the ids a client may bring, and W3C trace context."""
+"""Identifiers: sortable ids, and the ids a client may bring."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ Entropy = Callable[[int], bytes]
 
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 BROUGHT_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(-.*)?")
-SAMPLED = "01"
 
 
 def ulid(now: float, entropy: Entropy) -> str:
@@ -34,13 +32,3 @@ def ulid_time(text: str) -> float:
 def brought_id(value: str | None) -> str | None:
     """The client's own id, if it is one that is safe to log and to return."""
     return value if value is not None and BROUGHT_ID.fullmatch(value) else None
-
-
-def next_traceparent(received: str | None, entropy: Entropy) -> str:
-    """The ``traceparent`` of this hop: the received trace and flags, or a new sampled trace, under a new span id.
-
-    What is not a valid header starts a new trace (www.w3.org/TR/trace-context, section 3.2).
-    """
-    match = TRACEPARENT.fullmatch(received or "")
-    trace, flags = (match[1], match[2]) if match else (entropy(16).hex(), SAMPLED)
-    return f"00-{trace}-{entropy(8).hex()}-{flags}"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from deployments.autoscaling.config import ObjectiveConfig
 from deployments.errors import ModelNotFound
 from deployments.gateway.diffusion import defaults_json, efforts_json, parameters
 from dllm_worker.capabilities import capabilities
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Model:
     """The facts of a checkpoint, its tokenizer, and the replicas that run it. A position-forward of it counts as
-    ``work_weight`` work units.
+    ``work_weight`` work units, and ``objective`` is what its clients are to meet.
     """
 
     id: str
@@ -28,6 +29,7 @@ class Model:
     text: Text
     pool: Pool
     work_weight: float = 1.0
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
 
     def as_json(self, created: int) -> dict[str, Any]:
         """The model object of the API; ``dllm`` holds the capabilities that requests are checked against."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from deployments.errors import InvalidRequest, UnsupportedParameter
 from deployments.execution.execution import Work
-from deployments.gateway.acceptance import Body, accepted, headers_of, terms_of_answer
+from deployments.gateway.acceptance import Body, accepted, headers_of, note_plan, terms_of_answer
 from deployments.gateway.arrival import Arrival
 from deployments.gateway.bands import band_of
 from deployments.gateway.begin import Begun, begin
@@ -26,6 +26,9 @@ from deployments.gateway.strictness import refuse_unknown
 from deployments.gateway.telling import CHAT, COMPLETIONS, INFILL
 from deployments.gateway.terms import terms_of
 from deployments.tenancy.account import later
+
+OPERATIONS = {CHAT: "chat", COMPLETIONS: "text_completion", INFILL: "infill", RESPONSES: "chat"}
+"""What the GenAI conventions call what an endpoint does; they have no word for an infill."""
 
 
 async def chat(gateway: Gateway, arrival: Arrival, body: ChatBody) -> Begun:
@@ -47,13 +50,14 @@ async def infill(gateway: Gateway, arrival: Arrival, body: InfillBody) -> Begun:
 
 async def response(gateway: Gateway, arrival: Arrival, body: ResponsesBody) -> Begun:
     """Answer an input, in the foreground or in the background, stored or not."""
+    _note(arrival, body, RESPONSES)
     _require_scopes(arrival, stored=body.is_stored and bool(body.background))
     if body.background and not body.is_stored:
         raise InvalidRequest("A response in the background is stored.", parameter="store")
     if body.stream_options is not None and not body.stream:
         raise InvalidRequest("stream_options needs 'stream': true.", parameter="stream_options")
     _refuse_unknown(gateway, arrival, body)
-    model = find_model(gateway.models, body.model, arrival.access)
+    model = _model(gateway, arrival, body.model)
     with told_of_responses():
         plan = _planner(gateway, arrival, model, gateway.new_id("resp")).chat(body.as_chat())
     telling = {"response": asked_json(body)}
@@ -71,13 +75,14 @@ async def _generate(
     planned: Callable[[Planner], Plan],
     choices: int = 1,
 ) -> Begun:
+    _note(arrival, body, endpoint)
     stored = bool(body.store_stream)
     if choices > 1 and (stored or IDEMPOTENCY in arrival.headers):
         raise UnsupportedParameter("Only a request for one answer can be stored or repeated.", parameter="n")
     _require_scopes(arrival, stored=stored)
     _require_stream(body)
     _refuse_unknown(gateway, arrival, body)
-    model = find_model(gateway.models, body.model, arrival.access)
+    model = _model(gateway, arrival, body.model)
     plan = planned(_planner(gateway, arrival, model, gateway.new_id(prefix)))
     options = body.stream_options
     telling = {"include_usage": bool(options and options.include_usage), "store_stream": stored, "choices": choices}
@@ -99,13 +104,27 @@ def _works(
     choices: int = 1,
 ) -> Sequence[Work]:
     """One work for each choice of the answer to ``body``."""
-    terms = terms_of_answer(arrival.access, band_of(body.service_tier, arrival.tenant.bands), model, plan)
+    band = band_of(body.service_tier, arrival.tenant.bands)
+    note_plan(arrival.observation, plan, band, choices)
+    terms = terms_of_answer(arrival.access, band, model, plan)
     created = int(gateway.clock())
     works = [
         accepted(arrival, body, model, choice_of(plan, index), endpoint, created, telling, own)
         for index, own in enumerate([terms, *[later(terms)] * (choices - 1)])
     ]
     return [replace(work, record=replace(work.record, durable=durable)) for work in works]
+
+
+def _note(arrival: Arrival, body: Body, endpoint: str) -> None:
+    seen = arrival.observation
+    seen.operation, seen.streams = OPERATIONS[endpoint], bool(body.stream)
+
+
+def _model(gateway: Gateway, arrival: Arrival, name: str) -> Model:
+    """The model, if it is served and the key opens it. Raises :class:`ModelNotFound`."""
+    model = find_model(gateway.models, name, arrival.access)
+    arrival.observation.model = model.id
+    return model
 
 
 def _planner(gateway: Gateway, arrival: Arrival, model: Model, answer_id: str) -> Planner:

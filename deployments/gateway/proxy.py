@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.gateway.ids import brought_id, ulid
+from deployments.gateway.outflow import socket_tracer
 from deployments.gateway.slow_reader import SlowReader
 from deployments.loopback import listen_to_clients
 
@@ -21,7 +22,7 @@ HEADER = "x-request-id"
 def layers() -> list[Middleware]:
     """What Ray Serve's proxy imports by ``RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH``, before it listens."""
     listen_to_clients()
-    return [Middleware(SlowReader), Middleware(OneRequestId)]
+    return [Middleware(SlowReader, tracer=socket_tracer()), Middleware(OneRequestId)]
 
 
 class OneRequestId:

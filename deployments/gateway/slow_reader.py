@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 
+from opentelemetry.trace import NoOpTracer, Tracer
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.gateway.backlog import Backlog
+from deployments.gateway.outflow import Outflow
 
 PATIENCE_SECONDS = 60.0
 """A client that takes nothing for so long counts as gone; the default of nginx's ``send_timeout``."""
@@ -21,16 +23,19 @@ PIECE_BYTES = 16 << 10
 
 
 class SlowReader:
-    """Holds event streams back for their readers. Any other answer passes as it comes."""
+    """Holds event streams back for their readers, and traces how these took them. Any other answer passes as it
+    comes.
+    """
 
-    def __init__(self, app: ASGIApp, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, app: ASGIApp, patience_seconds: float = PATIENCE_SECONDS, tracer: Tracer | None = None) -> None:
         self._app, self._patience = app, patience_seconds
+        self._tracer = tracer or NoOpTracer()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        outlet = _Outlet(receive, send, self._patience)
+        outlet = _Outlet(receive, send, self._patience, Outflow(self._tracer))
         try:
             await self._app(scope, outlet.receive, outlet.send)
         except asyncio.CancelledError:
@@ -46,8 +51,9 @@ class _Outlet:
     The producer of a stream whose client is gone is told by ``receive``, as it would be without this layer.
     """
 
-    def __init__(self, receive: Receive, send: Send, patience_seconds: float) -> None:
+    def __init__(self, receive: Receive, send: Send, patience_seconds: float, outflow: Outflow) -> None:
         self._receive, self._send, self._patience = receive, send, patience_seconds
+        self._outflow = outflow
         self._backlog = Backlog()
         self._writer: asyncio.Task[None] | None = None
         self._changed, self._lost = asyncio.Event(), asyncio.Event()
@@ -55,6 +61,7 @@ class _Outlet:
 
     async def send(self, message: Message) -> None:
         if _opens_event_stream(message):
+            self._outflow.open(Headers(raw=message["headers"]).get("traceparent", ""))
             self._writer = asyncio.create_task(self._write(message))
         elif self._writer is None:
             await self._send(message)
@@ -88,21 +95,27 @@ class _Outlet:
 
     async def _write(self, opening: Message) -> None:
         try:
-            await self._give(opening)
-            while self._backlog or not (self._complete or self._over):
-                await self._changed.wait()
-                self._changed.clear()
-                while self._backlog:
-                    await self._give(_body(self._backlog.take(PIECE_BYTES), more=True))
-            if self._complete:
-                await self._give(_body(b"", more=False))
+            with self._outflow:
+                await self._write_all(opening)
         except OSError:
             self._lost.set()
             self._backlog.clear()
 
+    async def _write_all(self, opening: Message) -> None:
+        await self._give(opening)
+        while self._backlog or not (self._complete or self._over):
+            await self._changed.wait()
+            self._changed.clear()
+            while self._backlog:
+                await self._give(_body(self._backlog.take(PIECE_BYTES), more=True))
+            self._outflow.dropped = self._backlog.merged
+        if self._complete:
+            await self._give(_body(b"", more=False))
+
     async def _give(self, message: Message) -> None:
-        async with asyncio.timeout(self._patience):
-            await self._send(message)
+        with self._outflow.giving(len(message.get("body", b""))):
+            async with asyncio.timeout(self._patience):
+                await self._send(message)
 
 
 def _opens_event_stream(message: Message) -> bool:

@@ -22,6 +22,7 @@ from deployments.gateway.failures import told
 from deployments.gateway.openai import Dialect, Json
 from deployments.gateway.pacing import to_its_end
 from deployments.gateway.writer import Delta
+from deployments.telemetry.observation import Observation
 
 Part = tuple[Output, ...] | None
 
@@ -126,9 +127,10 @@ class EventStream(StreamingResponse):
         writer: StreamWriter,
         request_id: str,
         headers: Mapping[str, str],
+        seen: Observation,
     ) -> None:
         self._parts = parts
-        self._bytes = event_bytes(begun, parts, writer, request_id)
+        self._bytes = event_bytes(begun, parts, writer, request_id, seen)
         super().__init__(self._bytes, media_type=sse.MEDIA_TYPE, headers={**sse.HEADERS, **headers})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -143,9 +145,9 @@ class EventStream(StreamingResponse):
 
 
 async def event_bytes(
-    begun: bytes, parts: AsyncIterator[Part], writer: StreamWriter, request_id: str
+    begun: bytes, parts: AsyncIterator[Part], writer: StreamWriter, request_id: str, seen: Observation
 ) -> AsyncGenerator[bytes]:
-    """The stream behind ``begun``. It always ends as its writer ends streams."""
+    """The stream behind ``begun``. It always ends as its writer ends streams; an error in it is entered in ``seen``."""
     try:
         if begun:
             yield begun
@@ -153,7 +155,9 @@ async def event_bytes(
             if frames := part_bytes(part, writer):
                 yield frames
     except Exception as error:
-        yield writer.fail(told(error, request_id), request_id)
+        failure = told(error, request_id)
+        seen.failure = failure.code
+        yield writer.fail(failure, request_id)
     if end := writer.end():
         yield end
 

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from typing import Any
 
 from ray.serve.exceptions import BackPressureError
 from ray.serve.request_router import PendingRequest, ReplicaID, RequestRouter, RunningReplica
-from ray.util.metrics import Counter
 
 from deployments.routing.stats import figures_of
 from deployments.routing.ticket import Ticket
 from deployments.routing.views import view_of
 from deployments.routing.work import Demand
+from deployments.telemetry.metrics import Metrics
+from deployments.telemetry.names import STALE_ROUTINGS
+from deployments.telemetry.prometheus import process_metrics
 
 logger = logging.getLogger(__name__)
 
@@ -44,12 +47,7 @@ class PhaseRouter(RequestRouter):  # type: ignore[misc]  # Ray is not followed
         app, deployment = self._deployment_id.app_name, self._deployment_id.name
         self._view = view_of(app, deployment)
         self._by_metadata: dict[int, PendingRequest] = {}
-        self._stale = Counter(
-            "dllm_router_stale_total",
-            description="Runs that were routed without recent figures of any replica.",
-            tag_keys=("application", "deployment"),
-        )
-        self._stale.set_default_tags({"application": app, "deployment": deployment})
+        self._metrics: Metrics = process_metrics()
 
     def update_replicas(self, replicas: list[RunningReplica]) -> None:
         """Ray names the replicas that take calls, and repeats what they last said of themselves."""
@@ -80,7 +78,7 @@ class PhaseRouter(RequestRouter):  # type: ignore[misc]  # Ray is not followed
             # Ray looks whether the call still waits when it has something to offer to it.
             return [_two_of(candidate_replicas)]
         try:
-            return self._rank(candidate_replicas, ticket.demand)
+            return self._rank(candidate_replicas, ticket, ticket.demand)
         except Exception:
             logger.exception("no ranking for a run; any replica may take it")
             return [_two_of(candidate_replicas)]
@@ -94,15 +92,15 @@ class PhaseRouter(RequestRouter):  # type: ignore[misc]  # Ray is not followed
         """The replica has accepted the call."""
         ticket = _ticket(pending_request)
         if ticket is not None and ticket.demand is not None:
-            ticket.chosen = replica_id.to_full_id_str()
+            ticket.chosen, ticket.chosen_at = replica_id.to_full_id_str(), time.time()
             self._view.sent(ticket.chosen, ticket.demand)
 
-    def _rank(self, replicas: list[RunningReplica], demand: Demand) -> list[list[RunningReplica]]:
+    def _rank(self, replicas: list[RunningReplica], ticket: Ticket, demand: Demand) -> list[list[RunningReplica]]:
         named = {replica.replica_id.to_full_id_str(): replica for replica in replicas}
-        choice = self._view.choose(demand, named)
+        ticket.choice = choice = self._view.choose(demand, named)
         self._view.sent(choice.replica, demand)
         if choice.stale:
-            self._stale.inc()
+            self._metrics.record(STALE_ROUTINGS, 1, deployment=self._deployment_id.name)
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug(choice.explain())
         ranked = [named[name] for name in choice.ranking]

@@ -11,7 +11,11 @@ from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import RedisError
 
+from deployments.state.measured import measured
+from deployments.state.script import Script
 from deployments.state.store import StateUnavailable
+from deployments.telemetry.names import REDIS_UP
+from deployments.telemetry.observation import Telemetry
 
 Argument = str | bytes | float
 
@@ -40,25 +44,43 @@ class CallSettings:
 class Client:
     """A pool of connections. What goes wrong on the way is :class:`StateUnavailable`."""
 
-    def __init__(self, redis: Redis | RedisCluster, settings: CallSettings, companions: Sequence[Redis] = ()) -> None:
+    def __init__(
+        self,
+        redis: Redis | RedisCluster,
+        settings: CallSettings,
+        companions: Sequence[Redis] = (),
+        telemetry: Telemetry | None = None,
+    ) -> None:
         """``companions`` are clients that ``redis`` uses, and that end with it."""
-        self._redis, self._companions = redis, companions
+        self._redis, self._companions, self._telemetry = redis, companions, telemetry or Telemetry()
         self._limit = settings.limit_seconds
         self._places = asyncio.Semaphore(settings.places)
 
     async def call(self, *command: Argument) -> Any:
         """The answer to one command. Calls may be repeated, so that a command must bear it."""
+        with measured(str(command[0]).lower(), self._telemetry):
+            return await self._send(*command)
+
+    async def wait(self, *command: Argument) -> Any:
+        """The answer to a command that the server holds back until there is news, so that its time says nothing."""
+        return await self._send(*command)
+
+    async def run(self, script: Script, keys: Sequence[str], *arguments: Argument) -> Any:
+        """The answer to a script. It is sent whole, for servers that forbid ``SCRIPT LOAD`` or lose their scripts."""
+        with measured(script.op, self._telemetry):
+            return await self._send("EVAL", script.text, len(keys), *keys, *arguments)
+
+    async def _send(self, *command: Argument) -> Any:
         try:
             async with asyncio.timeout(DISCOVERY_SECONDS):
                 await self._redis.initialize()
             async with asyncio.timeout(self._limit), self._places:
-                return await _uncancelled(self._redis.execute_command(*command))
+                answer = await _uncancelled(self._redis.execute_command(*command))
         except (RedisError, OSError) as error:
+            self._telemetry.metrics.record(REDIS_UP, 0)
             raise StateUnavailable(f"the state store does not answer: {type(error).__name__}") from error
-
-    async def run(self, script: str, keys: Sequence[str], *arguments: Argument) -> Any:
-        """The answer to a script. It is sent whole, for servers that forbid ``SCRIPT LOAD`` or lose their scripts."""
-        return await self.call("EVAL", script, len(keys), *keys, *arguments)
+        self._telemetry.metrics.record(REDIS_UP, 1)
+        return answer
 
     async def close(self) -> None:
         for redis in (self._redis, *self._companions):
@@ -113,6 +135,6 @@ async def wait_for_entry(followers: Client, stream: str, after: str, wait_second
     while left > 0:
         block = min(left, BLOCK_SECONDS)
         milliseconds = max(1, round(block * 1000))
-        if await followers.call("XREAD", "COUNT", 1, "BLOCK", milliseconds, "STREAMS", stream, after):
+        if await followers.wait("XREAD", "COUNT", 1, "BLOCK", milliseconds, "STREAMS", stream, after):
             return
         left -= block

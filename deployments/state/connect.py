@@ -13,9 +13,10 @@ from redis.backoff import ConstantBackoff
 
 from deployments.state.address import StateAddress
 from deployments.state.client import CallSettings, Client, Clients, ClientSettings
+from deployments.telemetry.observation import Telemetry
 
 
-def clients_at(url: str, settings: ClientSettings | None = None) -> Clients:
+def clients_at(url: str, settings: ClientSettings | None = None, telemetry: Telemetry | None = None) -> Clients:
     """The clients of ``url`` (:mod:`deployments.state.address`). Connections are made when they are needed.
 
     Raises :class:`ValueError` for a URL, or certificates, that cannot be used.
@@ -23,20 +24,21 @@ def clients_at(url: str, settings: ClientSettings | None = None) -> Clients:
     address = StateAddress.parse(url)
     _check_certificates(address)
     settings = settings or ClientSettings()
-    return Clients(*(_client(address, each) for each in (settings.admission, settings.state, settings.followers)))
+    each = (settings.admission, settings.state, settings.followers)
+    return Clients(*(_client(address, calls, telemetry) for calls in each))
 
 
-def _client(address: StateAddress, settings: CallSettings) -> Client:
+def _client(address: StateAddress, settings: CallSettings, telemetry: Telemetry | None = None) -> Client:
     transport = _transport(address, settings)
     options = transport | {"username": address.username, "password": address.password, "db": address.database}
     if address.topology == "cluster":
         nodes = [ClusterNode(host, port) for host, port in address.hosts]
-        return Client(RedisCluster(startup_nodes=nodes, **options), settings)
+        return Client(RedisCluster(startup_nodes=nodes, **options), settings, telemetry=telemetry)
     if address.topology == "sentinel":
         sentinel = Sentinel(address.hosts, sentinel_kwargs=transport, **options)  # type: ignore[no-untyped-call]
-        return Client(sentinel.master_for(address.primary), settings, sentinel.sentinels)
+        return Client(sentinel.master_for(address.primary), settings, sentinel.sentinels, telemetry)
     ((host, port),) = address.hosts
-    return Client(Redis(host=host, port=port, **options), settings)
+    return Client(Redis(host=host, port=port, **options), settings, telemetry=telemetry)
 
 
 def _transport(address: StateAddress, settings: CallSettings) -> dict[str, Any]:

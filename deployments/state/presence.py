@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from deployments.state.client import Client
+from deployments.state.script import Script
 from deployments.state.store import StateUnavailable
 
 logger = logging.getLogger(__name__)
@@ -21,7 +22,9 @@ GONE_SECONDS = 15.0
 
 # KEYS: the gateways, by when each is gone. ARGV: time in milliseconds or nothing for the server's, milliseconds until
 # it is gone, gateway. Answers how many there are.
-_ANNOUNCE = """
+_ANNOUNCE = Script(
+    "presence.announce",
+    """
 local now = tonumber(ARGV[1])
 if not now then
   local time = redis.call('TIME')
@@ -31,7 +34,8 @@ redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[3])
 redis.call('EXPIRE', KEYS[1], math.ceil(ARGV[2] / 1000))
 return redis.call('ZCARD', KEYS[1])
-"""
+""",
+)
 
 
 class Presence:

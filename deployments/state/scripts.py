@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 
 from deployments.state.record import TERMINAL
+from deployments.state.script import Script
 
 _HAS_ENDED = f"""
 local has_ended = {{{", ".join(f"['{json.dumps(status)}'] = true" for status in sorted(TERMINAL))}}}
@@ -20,7 +21,8 @@ for i = 1, 4 do redis.call('EXPIRE', KEYS[i], ARGV[1]) end
 """
 
 # ARGV: time to live, plan, then field and value in turn.
-CREATE = (
+CREATE = Script(
+    "state.create",
     """
 if redis.call('EXISTS', KEYS[1]) == 1 then
   if (redis.call('GET', KEYS[3]) or '') ~= ARGV[2] then return 'taken' end
@@ -34,12 +36,13 @@ else
 end
 """
     + _RENEW
-    + "return 'ok'"
+    + "return 'ok'",
 )
 
 # ARGV: time to live, epoch, entries before these, checkpoint, most entries and bytes of a log, whether this ends the
 # request, length of the fields, field and value in turn, entries.
-WRITE = (
+WRITE = Script(
+    "state.write",
     _HAS_ENDED
     + """
 local epoch, after, checkpoint, ends = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[7] == '1'
@@ -94,11 +97,12 @@ elseif checkpoint ~= '' then
 end
 """
     + _RENEW
-    + "return 'ok'"
+    + "return 'ok'",
 )
 
 # ARGV: time to live, owner, now, end of the lease. Answers with the record, the plan, the checkpoint and the log.
-ACQUIRE = (
+ACQUIRE = Script(
+    "state.acquire",
     _HAS_ENDED
     + """
 local held = redis.call('HMGET', KEYS[1], 'status', 'owner', 'lease_until')
@@ -114,31 +118,42 @@ end
 local log = {}
 for i, entry in ipairs(redis.call('XRANGE', KEYS[4], '-', '+')) do log[i] = entry[2][2] end
 return {redis.call('HGETALL', KEYS[1]), redis.call('GET', KEYS[3]), redis.call('GET', KEYS[2]), log}
-"""
+""",
 )
 
-DELETE = """
+DELETE = Script(
+    "state.delete",
+    """
 local existed = redis.call('EXISTS', KEYS[1])
 redis.call('DEL', unpack(KEYS))
 return existed
-"""
+""",
+)
 
 # KEYS: the claim. ARGV: time to live, claim. Answers with the claim that is there.
-CLAIM = """
+CLAIM = Script(
+    "state.claim",
+    """
 local held = redis.call('GET', KEYS[1])
 if held then return held end
 redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[1])
 return ARGV[2]
-"""
+""",
+)
 
 # KEYS: the inbox. ARGV: time to live, most messages, message.
-SEND = """
+SEND = Script(
+    "state.send",
+    """
 redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[2], '*', 'message', ARGV[3])
 redis.call('EXPIRE', KEYS[1], ARGV[1])
-"""
+""",
+)
 
 # KEYS: the index of leases. ARGV: member, the score that was found wrong, the right one or nothing.
-CORRECT = """
+CORRECT = Script(
+    "state.correct",
+    """
 local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if not score or tonumber(score) ~= tonumber(ARGV[2]) then return end
 if ARGV[3] == '' then
@@ -146,4 +161,5 @@ if ARGV[3] == '' then
 else
   redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
 end
-"""
+""",
+)

@@ -21,8 +21,11 @@ class Metric:
 class Metrics(Protocol):
     """Takes measurements; each names all labels of its metric."""
 
-    def record(self, metric: Metric, value: float, **labels: str) -> None:
-        """Add ``value`` to a counter, set a gauge to it, or observe it in a histogram."""
+    def record(self, metric: Metric, value: float, *, trace_id: str = "", **labels: str) -> None:
+        """Add ``value`` to a counter, set a gauge to it, or observe it in a histogram.
+
+        ``trace_id`` (32 hex digits) names the recorded trace of which the value is an example.
+        """
 
 
 class MemoryMetrics:
@@ -31,7 +34,7 @@ class MemoryMetrics:
     def __init__(self) -> None:
         self.values: defaultdict[tuple[str, ...], list[float]] = defaultdict(list)
 
-    def record(self, metric: Metric, value: float, **labels: str) -> None:
+    def record(self, metric: Metric, value: float, *, trace_id: str = "", **labels: str) -> None:
         self.values[metric.name, *(labels[name] for name in metric.labels)].append(value)
 
     def last(self, metric: Metric, *labels: str) -> float:

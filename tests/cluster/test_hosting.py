@@ -9,6 +9,7 @@ import pytest
 
 from cluster.hosting import prepare_environment
 from deployments.config import ClusterConfig, HttpConfig, RayConfig, Serving
+from deployments.telemetry.config import TRACES_ENVIRONMENT, TelemetryConfig, TracesConfig
 
 
 @pytest.fixture(autouse=True)
@@ -62,3 +63,10 @@ def test_grpc_listens_where_rest_does(serving: Serving, host: str) -> None:
     http = HttpConfig(host="0.0.0.0")  # noqa: S104
     prepare_environment(ClusterConfig(http=http, ray=RayConfig(serving=serving)))
     assert os.environ["DLLM_GRPC_HOST"] == host
+
+
+def test_rays_own_processes_are_told_where_spans_go() -> None:
+    traces = TracesConfig(exporter="otlp", endpoint="http://127.0.0.1:4317", protocol="grpc")
+    for telemetry in (TelemetryConfig(traces=traces), TelemetryConfig()):
+        prepare_environment(ClusterConfig(telemetry=telemetry))
+        assert TracesConfig.model_validate_json(os.environ[TRACES_ENVIRONMENT]) == telemetry.traces

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from redis import Redis
 from redis.exceptions import ConnectionError
 
-from cluster.local import PortTaken, completed, record_of, run
+from cluster.local import PortTaken, completed, record_of, run, with_access_log
 from cluster.runtime import RunningCluster, RuntimeDirectory
 from deployments.config import AdminConfig, ClusterConfig
 from tests.cluster.clusters import KEY, configuration
@@ -173,3 +173,28 @@ def opened(key: SecretStr | None) -> str:
 
 def base_port(running: RunningCluster) -> int | None:
     return urlsplit(running.base_url).port
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_requests_are_logged_in_the_runtime_folder_unless_a_file_is_named(
+    runtime: RuntimeDirectory, named: bool
+) -> None:
+    config, hosting, announced = configuration(), RecordedHosting(), list[RunningCluster]()
+    if named:
+        telemetry = config.telemetry.model_copy(update={"access_log": "/elsewhere/requests.log"})
+        config = config.model_copy(update={"telemetry": telemetry})
+
+    def announce(running: RunningCluster) -> None:
+        announced.append(running)
+        interrupt()
+
+    run(config, runtime, hosting, announce)
+    expected = "/elsewhere/requests.log" if named else str(runtime.path / "access.log")
+    ((served, _),) = hosting.served
+    assert served.telemetry.access_log == announced[0].access_log == expected
+
+
+def test_a_cluster_on_other_machines_logs_where_its_gateways_are(runtime: RuntimeDirectory) -> None:
+    config = configuration()
+    remote = config.model_copy(update={"ray": config.ray.model_copy(update={"address": "ray://elsewhere:10001"})})
+    assert with_access_log(remote, runtime).telemetry.access_log is None

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -61,3 +62,9 @@ def test_the_password_of_the_state_is_not_shown() -> None:
     text = render(inquire(running(ready=False)))
     assert "redis://:***@127.0.0.1:1/0" in text
     assert "secret" not in text
+
+
+def test_where_the_requests_are_logged_is_shown() -> None:
+    assert "requests on the error output of each gateway" in render(inquire(running(ready=False)))
+    logging = replace(running(ready=False), access_log="/run/dllm/access.log")
+    assert "requests /run/dllm/access.log" in render(inquire(logging))

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from deployments.app import ROUTERS, actor_options, build, deployment_name, served
+from deployments.autoscaling.config import ScalingConfig
+from deployments.autoscaling.trace import read_trace
 from deployments.config import (
     AcceleratorConfig,
     CanvasSizes,
@@ -44,17 +46,36 @@ def test_each_pool_is_a_deployment() -> None:
     )
     made = deployments_of(config)
     assert list(made) == ["gateway", "worker:org--code:small", "worker:org--code:large"]
-    assert [made[name].num_replicas for name in made] == [2, 3, 1]
+    assert [made[name].num_replicas for name in list(made)[1:]] == [3, 1]
+    gateways = made["gateway"]._deployment_config.autoscaling_config
+    assert (gateways.min_replicas, gateways.max_replicas) == (2, 2)
     assert made["worker:org--code:large"].max_ongoing_requests == 12
-    assert made["worker:org--code:large"].init_args == (config.models[0], large)
+    assert made["worker:org--code:large"].init_args[:2] == (config.models[0], large)
     routers = {made[name]._deployment_config.request_router_config.request_router_class for name in list(made)[1:]}
     assert routers == {ROUTERS["round_robin"]}
 
 
-def test_a_pool_grows_between_its_bounds_with_the_requests_under_way() -> None:
-    config = ClusterConfig(models=[model(PoolConfig(replicas=2, max_replicas=5, max_running=8))])
-    scaling = deployments_of(config)["worker:org--code:default"]._deployment_config.autoscaling_config
-    assert (scaling.min_replicas, scaling.max_replicas, scaling.target_ongoing_requests) == (2, 5, 8)
+def test_a_pool_grows_between_its_bounds_by_its_policy() -> None:
+    scaled = sized(
+        "small", 1, 64, replicas=0, max_replicas=5, max_running=8, accelerator=AcceleratorConfig(price_per_hour=2.5)
+    )
+    config = ClusterConfig(name="ours", models=[model(scaled, sized("large", 33, 256))])
+    made = deployments_of(config)
+    scaling = made["worker:org--code:small"]._deployment_config.autoscaling_config
+    assert (scaling.min_replicas, scaling.max_replicas) == (0, 5)
+    known = scaling.policy.policy_kwargs
+    assert known["application"] == "ours"
+    (spec,) = read_trace([known["spec"]]).specs.values()
+    assert (spec.name, spec.model, spec.group) == ("org/code/small", "org/code", "org/code:1-64")
+    assert (spec.least, spec.most, spec.places, spec.price) == (0, 5, 8, 2.5)
+    assert (spec.scaling, spec.objective) == (scaled.scaling, config.models[0].objective)
+    assert made["worker:org--code:large"]._deployment_config.autoscaling_config is None
+
+
+def test_a_policy_that_cannot_be_used_is_refused_before_anything_starts() -> None:
+    scaled = PoolConfig(max_replicas=2, scaling=ScalingConfig(policy="nowhere:nothing"))
+    with pytest.raises(ConfigError, match="org/code: pool default: policy nowhere:nothing cannot be imported"):
+        build(ClusterConfig(models=[model(scaled)]), "redis://localhost")
 
 
 @pytest.mark.parametrize("router", ROUTERS)

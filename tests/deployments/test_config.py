@@ -20,7 +20,11 @@ REFUSED = {
     "models: [{id: a, checkpoint: b, pools: [{replicaz: 1}]}]": "models.0.pools.0.replicaz: unknown key",
     "htpp: {}": "htpp: unknown key",
     "models: [{id: a, checkpoint: b, pools: [{replicas: 2, max_replicas: 1}]}]": "max_replicas has to be at least",
-    "models: [{id: a, checkpoint: b, pools: [{replicas: 0}]}]": "models.0.pools.0.replicas: Input should be greater",
+    "models: [{id: a, checkpoint: b, pools: [{replicas: -1}]}]": "models.0.pools.0.replicas: Input should be greater",
+    "models: [{id: a, checkpoint: b, pools: [{replicas: 0}]}]": "replicas may be 0 only with max_replicas",
+    "models: [{id: a, checkpoint: b, pools: [{scaling: {load: 0.5}}]}]": "scaling needs max_replicas",
+    "telemetry: {traces: {exporter: file}}": "file belongs to exporter file",
+    "telemetry: {traces: {endpoint: x}}": "endpoint and protocol belong to exporter otlp",
     "models: [{id: a, checkpoint: b, pools: []}]": "models.0.pools: ",
     "models: [{id: a, checkpoint: b, pools: [{}, {}]}]": "models.0: pools: default is given more than once",
     "models: [{id: a, checkpoint: b, pools: [{canvas: {least: 9, most: 8}}]}]": "pools.0.canvas: least is 9",
@@ -137,3 +141,11 @@ def test_the_longest_canvas_is_that_of_any_pool(tmp_path: Path) -> None:
 
 def test_a_simulated_device_is_configured_as_it_is_made() -> None:
     assert SimulatedDevice(**SimulationConfig().model_dump()) == SimulatedDevice()
+
+
+def test_decisions_are_kept_as_long_as_they_are_looked_back_at(tmp_path: Path) -> None:
+    short = "autoscaling: {history_seconds: 120}"
+    assert load_config(write(tmp_path, short)).autoscaling.history_seconds == 120.0
+    scaled = f"{short}\nmodels: [{{id: a, checkpoint: b, pools: [{{max_replicas: 2}}]}}]"
+    with pytest.raises(ConfigError, match="looks back 300 s"):
+        load_config(write(tmp_path, scaled))

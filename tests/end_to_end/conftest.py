@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from openai import AsyncOpenAI, OpenAI
@@ -12,6 +13,7 @@ from pydantic import SecretStr
 from cluster.hosting import ray_hosting
 from cluster.valkey import free_port
 from deployments.config import AdminConfig, ClusterConfig, GrpcConfig, HttpConfig, ModelConfig, PoolConfig
+from deployments.telemetry.config import TelemetryConfig
 from deployments.tenancy.declared import KeyConfig
 from deployments.tenancy.keys import make_key
 
@@ -27,6 +29,7 @@ class Cluster:
     base_url: str
     admin_url: str
     grpc_address: str
+    access_log: Path
     key: str = KEY
     foreign_key: str = FOREIGN_KEY
     admin_key: str = ADMIN_KEY
@@ -40,12 +43,13 @@ class Cluster:
 
 
 @pytest.fixture(scope="session")
-def cluster(valkey_url: str) -> Iterator[Cluster]:
-    port = free_port()
+def cluster(valkey_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    port, access_log = free_port(), tmp_path_factory.mktemp("cluster") / "access.log"
     config = ClusterConfig(
         http=HttpConfig(port=port, max_body_bytes=64 << 10, keep_alive_seconds=0.5),
         grpc=GrpcConfig(port=free_port()),
         admin=AdminConfig(port=free_port(), key=SecretStr(ADMIN_KEY)),
+        telemetry=TelemetryConfig(access_log=str(access_log)),
         keys=[
             KeyConfig(tenant=tenant, key=SecretStr(key)) for key, tenant in ((KEY, "acme"), (FOREIGN_KEY, "umbrella"))
         ],
@@ -56,7 +60,7 @@ def cluster(valkey_url: str) -> Iterator[Cluster]:
     )
     with ray_hosting(config, valkey_url):
         base_url, admin_url = (f"http://127.0.0.1:{each}" for each in (port, config.admin.port))
-        yield Cluster(base_url, admin_url, f"127.0.0.1:{config.grpc.port}")
+        yield Cluster(base_url, admin_url, f"127.0.0.1:{config.grpc.port}", access_log)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from fastapi import Request
 from starlette.responses import JSONResponse, Response
 
 from deployments.gateway.begin import Begun, Outputs
-from deployments.gateway.context import Gateway
+from deployments.gateway.context import Gateway, observation_of
 from deployments.gateway.openai import Json
 from deployments.gateway.pacing import paced, unless_disconnected
 from deployments.gateway.stream import EventStream, Part, part_bytes
@@ -31,7 +31,7 @@ async def told(gateway: Gateway, request: Request, begun: Begun) -> Response:
     opening = writer.begin()
     if not opening:
         opening = part_bytes(await _first(request, parts), writer)
-    return EventStream(opening, parts, writer, record.parameters["request_id"], begun.headers)
+    return EventStream(opening, parts, writer, record.parameters["request_id"], begun.headers, observation_of(request))
 
 
 async def _first(request: Request, parts: AsyncGenerator[Part]) -> Part:

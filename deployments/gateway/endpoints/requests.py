@@ -11,7 +11,7 @@ from deployments.errors import InvalidRequest
 from deployments.execution.entries import committed_tokens
 from deployments.gateway.answers import RequestAnswer
 from deployments.gateway.auth import access_of
-from deployments.gateway.context import Gateway
+from deployments.gateway.context import Gateway, observation_of
 from deployments.gateway.documentation import answered, streamed
 from deployments.gateway.pacing import paced
 from deployments.gateway.records import cancelled, find_record, log_of
@@ -39,7 +39,7 @@ def routes(gateway: Gateway) -> APIRouter:
     ) -> Response:
         """Its stream behind a frame that was received, as it was and as it goes on."""
         after = resume_after(last_event_id, starting_after)
-        return resumed(gateway, await find_record(gateway, access_of(request), answer_id), after)
+        return resumed(gateway, request, await find_record(gateway, access_of(request), answer_id), after)
 
     @router.post("/{answer_id}/cancel", response_model=None, responses=answered(RequestAnswer))
     async def cancel(request: Request, answer_id: str) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def routes(gateway: Gateway) -> APIRouter:
     return router
 
 
-def resumed(gateway: Gateway, record: RequestRecord, after: int | None) -> EventStream:
+def resumed(gateway: Gateway, request: Request, record: RequestRecord, after: int | None) -> EventStream:
     """The stream of a request behind frame ``after``. Who leaves it does not end the request.
 
     Of several choices each is a request of its own, and their streams were told as one, which is not told again.
@@ -61,7 +61,9 @@ def resumed(gateway: Gateway, record: RequestRecord, after: int | None) -> Event
         raise InvalidRequest("The stream of a request for several answers cannot be told again.", parameter="n")
     writer = writer_of(record, after)
     parts = paced(gateway.executions.follow(record.key), gateway.settings.keep_alive_seconds)
-    return EventStream(writer.begin(), parts, writer, record.parameters["request_id"], {})
+    seen = observation_of(request)
+    seen.model, seen.answer_id, seen.streams = record.model, record.id, True
+    return EventStream(writer.begin(), parts, writer, record.parameters["request_id"], {}, seen)
 
 
 def _shown(record: RequestRecord, log: tuple[bytes, ...]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def routes(gateway: Gateway) -> APIRouter:
         if after is not None and not stream:
             raise InvalidRequest("starting_after needs stream=true.", parameter="starting_after")
         record = await _stored(gateway, request, response_id)
-        return resumed(gateway, record, after) if stream else await _shown(gateway, record)
+        return resumed(gateway, request, record, after) if stream else await _shown(gateway, record)
 
     @router.post("/{response_id}/cancel", responses=answered(ResponseAnswer))
     async def cancel(request: Request, response_id: str) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,7 +11,6 @@ from google.protobuf.message import Message
 
 from deployments.errors import RequestTooLarge
 from deployments.gateway.arrival import Arrival
-from deployments.gateway.failures import told
 from deployments.gateway.grpc.envelope import CallContext, Envelope
 from deployments.gateway.grpc.protos.dllm.inference.v1.inference_pb2 import (
     Event,
@@ -20,8 +19,10 @@ from deployments.gateway.grpc.protos.dllm.inference.v1.inference_pb2 import (
     StreamInfillResponse,
 )
 from deployments.gateway.grpc.reply import Reply
-from deployments.gateway.grpc.status import status_of
-from deployments.gateway.limit_headers import headers_of_refusal
+from deployments.gateway.grpc.services import method_of
+from deployments.gateway.grpc.watched import WatchedCall
+from deployments.gateway.witness import Witness, within
+from deployments.telemetry.observation import Observation
 
 if TYPE_CHECKING:
     from deployments.gateway.context import Gateway
@@ -58,66 +59,72 @@ class Calls:
 
     def __init__(self, gateway: Gateway, verifier: Verifier) -> None:
         self.gateway, self._verifier = gateway, verifier
+        self._witness = Witness.of(gateway)
 
     async def answer(self, request: Request, context: CallContext, work: Unary[Request]) -> Reply:
         """The answer of ``work``, for those with a key."""
-        envelope = self._envelope(context)
-        try:
-            arrival = await self._arrival(request, envelope)
-            answer = await work(self.gateway, arrival, request)
-        except Exception as error:
-            return self._failed(error, envelope)
-        return Reply(answer.message.SerializeToString(), {**envelope.identity, **answer.headers})
+        envelope = Envelope.of(context)
+        call = WatchedCall(self._witness, method_of(request), envelope.headers)
+        with closing(call):
+            try:
+                with within(call.seen):
+                    answer = await work(self.gateway, await self._arrival(request, envelope, call.seen), request)
+            except Exception as error:
+                return call.failed(error)
+            call.completed()
+            return call.reply(answer.message, {**call.identity, **answer.headers})
 
     async def stream(
         self, request: Request, context: CallContext, work: Streaming[Request], response: type[Response]
     ) -> AsyncGenerator[Reply]:
         """The events of ``work`` as they come, each a ``response``; what is told beside them goes before the first."""
-        envelope = self._envelope(context)
-        try:
-            stream = await work(self.gateway, await self._arrival(request, envelope), request)
-            beside: Mapping[str, str] = {**envelope.identity, **stream.headers}
-            async with aclosing(stream.events) as events:
-                async for event in events:
-                    yield Reply(response(event=event).SerializeToString(), beside)
-                    beside = {}
-        except Exception as error:
-            yield self._failed(error, envelope)
+        envelope = Envelope.of(context)
+        call = WatchedCall(self._witness, method_of(request, streams=True), envelope.headers)
+        with closing(call):
+            try:
+                with within(call.seen):
+                    stream = await work(self.gateway, await self._arrival(request, envelope, call.seen), request)
+                beside: Mapping[str, str] = {**call.identity, **stream.headers}
+                async with aclosing(stream.events) as events:
+                    async for event in events:
+                        yield call.reply(response(event=event), beside)
+                        beside = {}
+                call.completed()
+            except Exception as error:
+                yield call.failed(error)
 
-    async def open(self, context: CallContext, work: Open) -> Reply:
+    async def open(self, request: Message, context: CallContext, work: Open) -> Reply:
         """The answer of ``work``, for everyone."""
-        envelope = self._envelope(context)
-        try:
-            message = await work(self.gateway)
-        except Exception as error:
-            return self._failed(error, envelope)
-        return Reply(message.SerializeToString(), envelope.identity)
+        call = WatchedCall(self._witness, method_of(request), Envelope.of(context).headers, quiet=True)
+        with closing(call):
+            try:
+                message = await work(self.gateway)
+            except Exception as error:
+                return call.failed(error)
+            call.completed()
+            return call.reply(message, call.identity)
 
-    async def watch(self, context: CallContext, work: Watching) -> AsyncGenerator[Reply]:
+    async def watch(self, request: Message, context: CallContext, work: Watching) -> AsyncGenerator[Reply]:
         """The answers of ``work`` as they come, for everyone."""
-        envelope = self._envelope(context)
-        beside = envelope.identity
-        try:
-            async with aclosing(work(self.gateway)) as messages:
-                async for message in messages:
-                    yield Reply(message.SerializeToString(), beside)
-                    beside = {}
-        except Exception as error:
-            yield self._failed(error, envelope)
+        headers = Envelope.of(context).headers
+        call = WatchedCall(self._witness, method_of(request, streams=True), headers, quiet=True)
+        beside: Mapping[str, str] = call.identity
+        with closing(call):
+            try:
+                async with aclosing(work(self.gateway)) as messages:
+                    async for message in messages:
+                        yield call.reply(message, beside)
+                        beside = {}
+                call.completed()
+            except Exception as error:
+                yield call.failed(error)
 
-    def _envelope(self, context: CallContext) -> Envelope:
-        return Envelope.of(context, self.gateway.clock, self.gateway.entropy)
-
-    async def _arrival(self, request: Message, envelope: Envelope) -> Arrival:
+    async def _arrival(self, request: Message, envelope: Envelope, seen: Observation) -> Arrival:
         """Raises the refusals of the verifier, :class:`RequestTooLarge` and :class:`InvalidRequest`."""
         access = await self._verifier.verify(envelope.headers.get("authorization"), envelope.address)
+        seen.tenant = access.tenant.name
         most = self.gateway.settings.max_body_bytes
         if request.ByteSize() > most:
             raise RequestTooLarge(f"The body has more than {most} bytes.")
         payload = request.SerializeToString(deterministic=True)
-        return Arrival(access, envelope.request_id, request.DESCRIPTOR.full_name, envelope.terms(), payload)
-
-    def _failed(self, error: Exception, envelope: Envelope) -> Reply:
-        failure, jitter = told(error, envelope.request_id), self.gateway.entropy(1)[0] / 256
-        headers = {**envelope.identity, **headers_of_refusal(failure), **failure.headers(jitter)}
-        return Reply(status_of(failure, envelope.request_id, jitter).SerializeToString(), headers, failed=True)
+        return Arrival(access, seen.request_id, request.DESCRIPTOR.full_name, envelope.terms(), payload, seen)

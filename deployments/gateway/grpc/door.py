@@ -18,6 +18,7 @@ from typing import Any, NoReturn, Protocol
 import grpc
 from google.rpc.status_pb2 import Status
 from grpc_status.rpc_status import to_status
+from opentelemetry.trace import Tracer
 
 from deployments.errors import (
     ClientClosedRequest,
@@ -31,6 +32,7 @@ from deployments.gateway.grpc.call import Call
 from deployments.gateway.grpc.reply import Reply
 from deployments.gateway.grpc.status import status_of
 from deployments.gateway.ids import brought_id, ulid
+from deployments.gateway.outflow import Outflow
 
 logger = logging.getLogger(__name__)
 
@@ -54,13 +56,15 @@ class Server(Protocol):
 
 
 @contextmanager
-def behind_the_door(server: Server) -> Iterator[None]:
-    """The methods that are added to ``server`` meanwhile are called through the door."""
+def behind_the_door(server: Server, tracer: Tracer) -> Iterator[None]:
+    """The methods that are added to ``server`` meanwhile are called through the door; ``tracer`` makes the spans of
+    their streams.
+    """
     factory = server.service_handler_factory
 
     def through_the_door(service_method: str, streaming_type: Any) -> Handler:
         handler = factory(service_method=service_method, streaming_type=streaming_type)
-        return _streaming(handler) if streaming_type == "unary_stream" else _unary(handler)
+        return _streaming(handler, tracer) if streaming_type == "unary_stream" else _unary(handler)
 
     server.service_handler_factory = through_the_door
     try:
@@ -86,17 +90,20 @@ def _unary(handler: Callable[[Any, Call], Awaitable[bytes]]) -> Handler:
     return answer
 
 
-def _streaming(handler: Callable[[Any, Call], AsyncGenerator[bytes]]) -> Handler:
+def _streaming(handler: Callable[[Any, Call], AsyncGenerator[bytes]], tracer: Tracer) -> Handler:
     async def answer(request: Any, context: Context) -> AsyncGenerator[bytes]:
         call = _call(context)
-        async with aclosing(_replies(call, handler(request, call))) as replies:
-            async for reply in replies:
-                if reply.failed:
-                    await _fail(context, reply)
-                if reply.metadata:
-                    await context.send_initial_metadata(_pairs(reply))
-                if reply.payload is not None:
-                    yield reply.payload
+        with Outflow(tracer) as outflow:
+            async with aclosing(_replies(call, handler(request, call))) as replies:
+                async for reply in replies:
+                    if reply.failed:
+                        await _fail(context, reply)
+                    if reply.metadata:
+                        outflow.open(reply.metadata.get("traceparent", ""))
+                        await context.send_initial_metadata(_pairs(reply))
+                    if reply.payload is not None:
+                        with outflow.giving(len(reply.payload)):
+                            yield reply.payload
 
     return answer
 

@@ -1,4 +1,4 @@
-"""What is said beside a call: who calls, under which id, and how long the answer may take."""
+"""What is said beside a call: who calls, and how long the answer may take."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from urllib.parse import unquote
 
 from deployments.gateway.deadline import HEADER as DEADLINE
 from deployments.gateway.deadline import LONGEST_MS, parse_deadline
-from deployments.gateway.grpc.call import REMAINING, REQUEST_ID
-from deployments.gateway.ids import Clock, Entropy, brought_id, next_traceparent, ulid
+from deployments.gateway.grpc.call import REMAINING
 
 WAY_BACK = 0.05
 """The share of a call's time that is left for the answer to reach the client before it stops waiting.
@@ -27,29 +26,19 @@ class CallContext(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """``headers`` are the metadata; those of one name are one, joined. ``identity`` is told back."""
+    """``headers`` are the metadata; those of one name are one, joined."""
 
     headers: Mapping[str, str]
     address: str
-    identity: Mapping[str, str]
 
     @classmethod
-    def of(cls, context: CallContext, clock: Clock, entropy: Entropy) -> Self:
+    def of(cls, context: CallContext) -> Self:
         """The envelope of a call."""
         headers: dict[str, str] = {}
         for name, value in context.invocation_metadata():
             if isinstance(value, str):
                 headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        identity = {
-            REQUEST_ID: brought_id(headers.get(REQUEST_ID)) or f"req_{ulid(clock(), entropy)}",
-            "traceparent": next_traceparent(headers.get("traceparent"), entropy),
-        }
-        return cls(headers, _address(context.peer()), identity)
-
-    @property
-    def request_id(self) -> str:
-        """The id of the call."""
-        return self.identity[REQUEST_ID]
+        return cls(headers, _address(context.peer()))
 
     def terms(self) -> Mapping[str, str]:
         """The headers with the earlier of the two deadlines. Raises :class:`InvalidRequest`."""

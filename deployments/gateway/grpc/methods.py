@@ -48,13 +48,13 @@ class GrpcMethods:
         return await self.calls.answer(request, grpc_context, inference.list_models)
 
     async def ServerLive(self, request: open_pb.ServerLiveRequest, grpc_context: CallContext) -> Reply:
-        return await self.calls.open(grpc_context, open_inference.server_live)
+        return await self.calls.open(request, grpc_context, open_inference.server_live)
 
     async def ServerReady(self, request: open_pb.ServerReadyRequest, grpc_context: CallContext) -> Reply:
-        return await self.calls.open(grpc_context, open_inference.server_ready)
+        return await self.calls.open(request, grpc_context, open_inference.server_ready)
 
     async def ServerMetadata(self, request: open_pb.ServerMetadataRequest, grpc_context: CallContext) -> Reply:
-        return await self.calls.open(grpc_context, open_inference.server_metadata)
+        return await self.calls.open(request, grpc_context, open_inference.server_metadata)
 
     async def ModelReady(self, request: open_pb.ModelReadyRequest, grpc_context: CallContext) -> Reply:
         return await self.calls.answer(request, grpc_context, open_inference.model_ready)
@@ -66,10 +66,10 @@ class GrpcMethods:
         return await self.calls.answer(request, grpc_context, open_inference.model_infer)
 
     async def Check(self, request: HealthCheckRequest, grpc_context: CallContext) -> Reply:
-        return await self.calls.open(grpc_context, lambda gateway: health.check(gateway, request.service))
+        return await self.calls.open(request, grpc_context, lambda gateway: health.check(gateway, request.service))
 
     async def Watch(self, request: HealthCheckRequest, grpc_context: CallContext) -> AsyncGenerator[Reply]:
-        return self.calls.watch(grpc_context, lambda gateway: health.watch(gateway, request.service))
+        return self.calls.watch(request, grpc_context, lambda gateway: health.watch(gateway, request.service))
 
     async def List(self, request: HealthListRequest, grpc_context: CallContext) -> Reply:
-        return await self.calls.open(grpc_context, health.all_services)
+        return await self.calls.open(request, grpc_context, health.all_services)

@@ -84,6 +84,7 @@ def _model(gateway: Gateway, arrival: Arrival, name: str, version: str) -> Model
     model = find_model(gateway.models, name, arrival.access)
     if version and version != model.description.revision:
         raise ModelNotFound(f"The model {name!r} has no version {version!r}.", parameter="model_version")
+    arrival.observation.model = model.id
     return model
 
 

@@ -104,7 +104,7 @@ class RedisDirectory:
         """Changes as they come, until one is missing."""
         block = round(BLOCK_SECONDS * 1000)
         while True:
-            found = await self._followers.call("XREAD", "BLOCK", block, "STREAMS", STREAM, last)
+            found = await self._followers.wait("XREAD", "BLOCK", block, "STREAMS", STREAM, last)
             if not found and await self._newest() != last:
                 return
             for id, fields in found[0][1] if found else ():

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from deployments.state.script import Script
+
 _TELL = """
 local function tell(changes, most, tenant)
   local last = redis.call('XREVRANGE', changes, '+', '-', 'COUNT', 1)[1]
@@ -15,23 +17,28 @@ end
 
 # KEYS: changes. Answers with the id of the newest entry. A stream without any gets one, since an empty stream cannot be
 # told from another empty one.
-NEWEST = """
+NEWEST = Script(
+    "directory.newest",
+    """
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
 return last and last[1] or redis.call('XADD', KEYS[1], '*', 'after', '0-0', 'tenant', '')
-"""
+""",
+)
 
 # KEYS: tenants, changes. ARGV: most changes, name, tenant.
-PUT_TENANT = (
+PUT_TENANT = Script(
+    "directory.put_tenant",
     _TELL
     + """
 if redis.call('HGET', KEYS[1], ARGV[2]) == ARGV[3] then return end
 redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])
 tell(KEYS[2], ARGV[1], ARGV[2])
-"""
+""",
 )
 
 # KEYS: tenants, changes, keys, uses, members. ARGV: most changes, name. Answers whether there was one.
-REMOVE_TENANT = (
+REMOVE_TENANT = Script(
+    "directory.remove_tenant",
     _TELL
     + """
 if redis.call('HDEL', KEYS[1], ARGV[2]) == 0 then return 0 end
@@ -42,23 +49,29 @@ end
 redis.call('DEL', KEYS[5])
 tell(KEYS[2], ARGV[1], ARGV[2])
 return 1
-"""
+""",
 )
 
 # KEYS: keys, uses. ARGV: id. Answers with the key and its last use.
-KEY = """
+KEY = Script(
+    "directory.key",
+    """
 return {redis.call('HGET', KEYS[1], ARGV[1]), redis.call('HGET', KEYS[2], ARGV[1])}
-"""
+""",
+)
 
 # KEYS: keys, uses, members. Answers with keys and their last uses in turn.
-KEYS_OF = """
+KEYS_OF = Script(
+    "directory.keys_of",
+    """
 local found = {}
 for _, id in ipairs(redis.call('SMEMBERS', KEYS[3])) do
   found[#found + 1] = redis.call('HGET', KEYS[1], id)
   found[#found + 1] = redis.call('HGET', KEYS[2], id)
 end
 return found
-"""
+""",
+)
 
 _USE = """
 local function use(uses, id, hour)
@@ -68,7 +81,8 @@ end
 """
 
 # KEYS: tenants, changes, keys, uses, members. ARGV: most changes, tenant, id, key, last use or nothing.
-PUT_KEY = (
+PUT_KEY = Script(
+    "directory.put_key",
     _TELL
     + _USE
     + """
@@ -87,11 +101,12 @@ redis.call('HSET', KEYS[3], ARGV[3], ARGV[4])
 redis.call('SADD', KEYS[5], ARGV[3])
 tell(KEYS[2], ARGV[1], ARGV[2])
 return 'ok'
-"""
+""",
 )
 
 # KEYS: tenants, changes, keys, uses, members. ARGV: most changes, tenant, id. Answers whether the tenant had it.
-REMOVE_KEY = (
+REMOVE_KEY = Script(
+    "directory.remove_key",
     _TELL
     + """
 if redis.call('SREM', KEYS[5], ARGV[3]) == 0 then return 0 end
@@ -99,13 +114,14 @@ redis.call('HDEL', KEYS[3], ARGV[3])
 redis.call('HDEL', KEYS[4], ARGV[3])
 tell(KEYS[2], ARGV[1], ARGV[2])
 return 1
-"""
+""",
 )
 
 # KEYS: keys, uses. ARGV: id, hour.
-USED = (
+USED = Script(
+    "directory.used",
     _USE
     + """
 if redis.call('HGET', KEYS[1], ARGV[1]) then use(KEYS[2], ARGV[1], ARGV[2]) end
-"""
+""",
 )

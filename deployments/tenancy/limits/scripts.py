@@ -8,6 +8,7 @@ leases, with one member for each place. ``ARGV[1]`` is the time in milliseconds,
 
 from __future__ import annotations
 
+from deployments.state.script import Script
 from deployments.tenancy.limits.buckets import MINUTE
 from deployments.tenancy.limits.periods import DAY
 
@@ -79,7 +80,8 @@ end
 
 # ARGV: time, time to live, the limits and then the charges in requests, tokens and work, the limits of places, day and
 # month, places, lease in milliseconds, time to live of the reservation in seconds, reservation.
-RESERVE = (
+RESERVE = Script(
+    "limits.reserve",
     _LOAD
     + """
 local places, work = tonumber(ARGV[12]), tonumber(ARGV[8])
@@ -114,11 +116,12 @@ redis.call('EXPIRE', KEYS[3], ARGV[14])
 for i = 1, places do redis.call('ZADD', KEYS[2], now + ARGV[13], i .. ':' .. ARGV[15]) end
 save()
 return answer(1)
-"""
+""",
 )
 
 # ARGV: time, time to live, requests, tokens and work that were spent, reservation. Answers whether there was one.
-SETTLE = (
+SETTLE = Script(
+    "limits.settle",
     _LOAD
     + """
 local flat = redis.call('HGETALL', KEYS[3])
@@ -137,21 +140,23 @@ redis.call('DEL', KEYS[3])
 for i = 1, kept.places do redis.call('ZREM', KEYS[2], i .. ':' .. ARGV[6]) end
 save()
 return 1
-"""
+""",
 )
 
 # ARGV: time, time to live, the limits of requests, tokens and work.
-LEVELS = (
+LEVELS = Script(
+    "limits.levels",
     _LOAD
     + """
 limit(3)
 return answer(1)
-"""
+""",
 )
 
 # KEYS: counts, places, reservations. ARGV: time, time to live, lease in milliseconds, time to live of the reservations
 # in seconds, the reservations in the order of their keys.
-RENEW = (
+RENEW = Script(
+    "limits.renew",
     _LOAD
     + """
 for i = 3, #KEYS do
@@ -163,5 +168,5 @@ for i = 3, #KEYS do
     redis.call('EXPIRE', KEYS[2], ARGV[2])
   end
 end
-"""
+""",
 )

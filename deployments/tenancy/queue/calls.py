@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deployments.state.client import BLOCK_SECONDS, Argument, Clients
+from deployments.state.script import Script
 from deployments.tenancy.queue import scripts
 from deployments.tenancy.queue.fair_queue import RANKS, charge_of, cost_of, due, lane_of
 from deployments.tenancy.queue.fairness import Backlog, Snapshot
@@ -106,7 +107,7 @@ class QueueCalls:
     async def hear(self) -> News:
         """What other gateways have brought about for this one, as soon as there is something; nothing in time."""
         arguments = ("COUNT", NEWS_AT_ONCE, "BLOCK", round(BLOCK_SECONDS * 1000), "STREAMS", self._stream, self._heard)
-        found = await self._clients.followers.call("XREAD", *arguments)
+        found = await self._clients.followers.wait("XREAD", *arguments)
         if not found:
             return News()
         entries = found[0][1]
@@ -128,7 +129,7 @@ class QueueCalls:
         lease = repr(at.now + self._lease)
         return self._ttl, repr(at.now), at.places, self._streams, lease, self._owner, f"{self._owner} {at.now!r}"
 
-    async def _run(self, script: str, at: Moment, *arguments: Argument) -> Any:
+    async def _run(self, script: Script, at: Moment, *arguments: Argument) -> Any:
         return await self._clients.state.run(script, self._keys, *self._head(at), *arguments)
 
 

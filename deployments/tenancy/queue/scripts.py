@@ -13,6 +13,8 @@ caller's own requests is in the answer, other gateways hear of theirs by their s
 
 from __future__ import annotations
 
+from deployments.state.script import Script
+
 MOST = 256
 TURN, LATE, WAIT, FULL, GONE, OTHER = "turn", "late", "wait", "full", "gone", "other"
 
@@ -229,7 +231,8 @@ end
 _COMMON = _LIBRARY + _REQUESTS + _COUNTERS + _MOVES
 
 # ARGV: id, tenant, charge, lane, band, band's rank and time due, deadline or nothing, cap or nothing.
-ENTER = (
+ENTER = Script(
+    "queue.enter",
     _COMMON
     + rf"""
 dispatch()
@@ -249,11 +252,12 @@ else
 end
 local held = find(ARGV[8])
 return answer(held and (held.member == '' and '{TURN}' or '{WAIT}') or '{LATE}')
-"""
+""",
 )
 
 # ARGV: id, tenant, charge, lane, band.
-RESUME = (
+RESUME = Script(
+    "queue.resume",
     _COMMON
     + rf"""
 local known = find(ARGV[8])
@@ -272,22 +276,24 @@ else
 end
 dispatch()
 return answer('{TURN}')
-"""
+""",
 )
 
 # ARGV: id, cost per weight, the only gateway whose request it may be or nothing.
-END = (
+END = Script(
+    "queue.end",
     _COMMON
     + rf"""
 local known = find(ARGV[8])
 if known and (ARGV[10] == '' or ARGV[10] == known.owner) then finish(known, ARGV[9]) end
 dispatch()
 return answer('{GONE}')
-"""
+""",
 )
 
 # ARGV: ids. Answers with the store's memory, the gateways that there are, and what each of the ids is.
-RENEW = (
+RENEW = Script(
+    "queue.renew",
     _COMMON
     + rf"""
 call('ZREMRANGEBYSCORE', OWNERS, '-inf', '(' .. NOW)
@@ -306,12 +312,14 @@ for i = 8, #ARGV do
 end
 dispatch()
 return answer(call('HGET', COUNTS, 'born'), call('ZCARD', OWNERS), states)
-"""
+""",
 )
 
 # KEYS: as above. ARGV: bands. Answers with what is under way, what waits by band, the counters of all idle tenants, and
 # for each lane the counters and the services of the backlogged ones, and since when each of them has been backlogged.
-STATE = r"""
+STATE = Script(
+    "queue.state",
+    r"""
 local COUNTS, call = KEYS[5], redis.call
 local waiting, idle = {}, call('ZRANGE', KEYS[10], 0, -1, 'WITHSCORES')
 for i, band in ipairs(ARGV) do waiting[i] = call('HGET', COUNTS, 'waiting::' .. band) or '0' end
@@ -333,4 +341,5 @@ return {
   backlog('0', KEYS[6], KEYS[8]),
   backlog('1', KEYS[7], KEYS[9]),
 }
-"""
+""",
+)

@@ -31,10 +31,14 @@ class _Ticket:
 
 
 class WaitingRoom:
-    """Each request in here is told once: that it has its turn, or why not."""
+    """Each request in here is told once: that it has its turn, or why not.
 
-    def __init__(self, model: str, clock: Clock, metrics: Metrics, sleep: Sleep = asyncio.sleep) -> None:
-        self._model, self._clock, self._metrics, self._sleep = model, clock, metrics, sleep
+    ``queue`` is a :func:`deployments.gateway.shared.queue_name`.
+    """
+
+    def __init__(self, queue: str, clock: Clock, metrics: Metrics, sleep: Sleep = asyncio.sleep) -> None:
+        self._labels = {"model": queue.rpartition(":")[0] or queue, "queue": queue}
+        self._clock, self._metrics, self._sleep = clock, metrics, sleep
         self._tickets: dict[str, _Ticket] = {}
 
     @property
@@ -67,7 +71,7 @@ class WaitingRoom:
             ticket = self._decide(id, None)
             if ticket is not None:
                 wait = self._clock() - ticket.entered
-                self._metrics.record(names.QUEUE_WAIT, wait, model=self._model, band=ticket.request.band)
+                self._metrics.record(names.QUEUE_WAIT, wait, **self._labels, band=ticket.request.band)
 
     def refuse(self, ids: Iterable[str], error: type[ServingError] = DeadlineExceeded) -> None:
         """These will have no turns."""
@@ -93,9 +97,9 @@ class WaitingRoom:
         """Measure how many wait here, and how fair ``state`` is."""
         depth = Counter(request.band for request in self.waiting)
         for band in RANKS:
-            self._metrics.record(names.QUEUE_DEPTH, depth[band], model=self._model, band=band)
-        self._metrics.record(names.FAIRNESS_MAX_LAG, state.max_lag, model=self._model)
-        self._metrics.record(names.FAIRNESS_JAIN, state.jain, model=self._model)
+            self._metrics.record(names.QUEUE_DEPTH, depth[band], **self._labels, band=band)
+        self._metrics.record(names.FAIRNESS_MAX_LAG, state.max_lag, **self._labels)
+        self._metrics.record(names.FAIRNESS_JAIN, state.jain, **self._labels)
 
     def _decide(self, id: str, error: ServingError | None) -> _Ticket | None:
         """The ticket of ``id`` if it had not been told anything before."""

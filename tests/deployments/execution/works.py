@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+from deployments.autoscaling.config import ObjectiveConfig
 from deployments.execution.execution import Execution, Work
 from deployments.execution.executions import Executions
 from deployments.execution.settings import ExecutionSettings
+from deployments.execution.sight import TRACE
 from deployments.gateway.assembler import Done, Output
+from deployments.gateway.model import Model
 from deployments.gateway.pieces import Hole
 from deployments.gateway.plan import Plan
 from deployments.gateway.writer import Delta
@@ -17,6 +21,8 @@ from deployments.state.memory import MemoryStore
 from deployments.state.record import RequestRecord
 from deployments.state.store import RequestStore
 from deployments.telemetry.metrics import MemoryMetrics
+from deployments.telemetry.observation import Observation, Telemetry
+from deployments.telemetry.tracing import traceparent_of
 from deployments.tenancy.account import Accounts, Terms
 from deployments.tenancy.ledger.biller import Biller
 from deployments.tenancy.ledger.memory import MemoryLedger
@@ -51,14 +57,22 @@ def finished() -> Progress:
     return Progress((Finish("request", "length", usage),))
 
 
-def work(pool: ScriptedPool, *, durable: bool = False, stops: tuple[str, ...] = (), name: str = "request") -> Work:
+def work(
+    pool: ScriptedPool,
+    *,
+    durable: bool = False,
+    stops: tuple[str, ...] = (),
+    name: str = "request",
+    deadline: float | None = None,
+    first: bool = True,
+) -> Work:
     request = Request(id=name, prompt=(3, 4), max_tokens=len(TOKENS))
     record = RequestRecord(
         id=name,
         tenant="acme",
         model="tiny",
         endpoint="/v1/completions",
-        parameters={"deadline": None, TENANCY: TERMS.as_json()},
+        parameters={"deadline": deadline, TENANCY: replace(TERMS, first=first).as_json()},
         created_at=NOW,
         updated_at=NOW,
         durable=durable,
@@ -74,6 +88,8 @@ class Cluster:
     store: RequestStore = field(default_factory=MemoryStore)
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
     now: float = NOW
+    telemetry: Telemetry = field(default_factory=Telemetry)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
 
     @property
     def accounts(self) -> Accounts:
@@ -83,13 +99,20 @@ class Cluster:
         return Accounts(MemoryLimiter(clock, 15.0), {QUEUE: queue}, Biller(self.ledger, self.store.settled, metrics))
 
     def gateway(self, name: str = "gateway-a") -> Executions:
-        models = {"tiny": model(self.pool)}
-        return Executions(self.store, models, self.accounts, lambda: self.now, name, SETTINGS)
+        models = {"tiny": self.model}
+        return Executions(self.store, models, self.accounts, lambda: self.now, name, SETTINGS, self.telemetry)
 
-    async def start(self, executions: Executions, **terms: bool | str | tuple[str, ...]) -> Execution:
-        begun = work(self.pool, **terms)  # type: ignore[arg-type]
+    async def start(self, executions: Executions, observation: Observation | None = None, /, **terms: Any) -> Execution:
+        begun = replace(work(self.pool, **terms), model=self.model)
+        trace = "" if observation is None else traceparent_of(observation.context)
+        if trace:
+            begun = replace(begun, record=replace(begun.record, parameters={**begun.record.parameters, TRACE: trace}))
         (account,), _ = await self.accounts.reserve(Tenant("acme"), [begun.record])
-        return await executions.start(begun, account)
+        return await executions.start(begun, account, observation)
+
+    @property
+    def model(self) -> Model:
+        return replace(model(self.pool), objective=self.objective)
 
 
 async def outputs_of(execution: Execution) -> list[Output]:

@@ -6,8 +6,7 @@ import asyncio
 import json
 from typing import Any
 
-from fastapi import FastAPI
-from starlette.types import Message, Scope
+from starlette.types import ASGIApp, Message, Scope
 
 from tests.deployments.gateway.scripted import KEY
 
@@ -19,7 +18,7 @@ class Connection:
     """
 
     def __init__(
-        self, app: FastAPI, path: str, body: dict[str, Any], breaks_after: int | None = None, **headers: str
+        self, app: ASGIApp, path: str, body: dict[str, Any], breaks_after: int | None = None, **headers: str
     ) -> None:
         self._breaks_after = breaks_after
         self._headers = {name.replace("_", "-"): value for name, value in headers.items()}

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 from pydantic import SecretStr
+from starlette.types import ASGIApp
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
@@ -26,6 +27,7 @@ from deployments.run import Progress, Run
 from deployments.state.memory import MemoryStore
 from deployments.state.store import RequestStore
 from deployments.telemetry.metrics import MemoryMetrics
+from deployments.telemetry.observation import Telemetry
 from deployments.tenancy.declared import KeyConfig, TenantConfig, declared_of
 from deployments.tenancy.directory.directory import Declared
 from deployments.tenancy.directory.memory import MemoryDirectory
@@ -241,11 +243,12 @@ def app_over(
     shared: Shared | None = None,
     clock: Clock = time.time,
     entropy: Entropy = os.urandom,
+    telemetry: Telemetry | None = None,
 ) -> FastAPI:
     """A gateway over ``models``, alone unless there is something ``shared``."""
     declared = declared or tenancy()
     shared = shared or in_memory(models, store, declared=declared, clock=clock)
-    gateway = create_gateway(models, shared, MemoryMetrics(), settings, clock=clock, entropy=entropy)
+    gateway = create_gateway(models, shared, telemetry or Telemetry(), settings, clock=clock, entropy=entropy)
     return create_app(gateway, Verifier(shared.directory, declared, clock))
 
 
@@ -256,14 +259,24 @@ def gateway(
     *,
     declared: Declared | None = None,
     shared: Shared | None = None,
+    telemetry: Telemetry | None = None,
     **facts: Any,
 ) -> FastAPI:
     pool = script if isinstance(script, ScriptedPool) else ScriptedPool(script)
     models = {"tiny": model(pool, **facts)}
-    return app_over(models, store, settings, declared=declared, shared=shared, clock=lambda: NOW, entropy=entropy)
+    return app_over(
+        models,
+        store,
+        settings,
+        declared=declared,
+        shared=shared,
+        clock=lambda: NOW,
+        entropy=entropy,
+        telemetry=telemetry,
+    )
 
 
-def client(app: FastAPI, key: str = KEY) -> httpx.AsyncClient:
+def client(app: ASGIApp, key: str = KEY) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://gateway", headers={"authorization": f"Bearer {key}"}
     )

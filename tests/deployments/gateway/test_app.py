@@ -84,7 +84,7 @@ async def test_who_brings_no_id_is_given_one() -> None:
     async with client(gateway(saying("ok"))) as http:
         headers = (await http.get("/v1/models", headers={"x-request-id": "not an id"})).headers
     assert headers["x-request-id"] == "req_01HF7YAT000W3GE1R70W3GE1R7"
-    assert headers["traceparent"] == f"00-{'07' * 16}-{'07' * 8}-01"
+    assert headers["traceparent"] == f"00-{'07' * 16}-{'07' * 8}-00"
 
 
 @pytest.mark.parametrize("path", ["/health/ready", "/health"])

@@ -11,7 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 from deployments.gateway.app import create_app, create_gateway
 from deployments.gateway.auth import Authentication
 from deployments.state.store import StateUnavailable
-from deployments.telemetry.metrics import MemoryMetrics
+from deployments.telemetry.observation import Observation, Telemetry
 from deployments.tenancy.declared import TenantConfig
 from deployments.tenancy.directory.directory import Declared
 from deployments.tenancy.directory.memory import MemoryDirectory
@@ -101,12 +101,14 @@ async def test_what_a_key_opens_is_noted() -> None:
     layer = Authentication(inside, Verifier(MemoryDirectory(), tenancy(), clock))
     headers = [(b"authorization", f"Bearer {OTHER_KEY}".encode())]
     for path in ("/v1/models", "/health"):
-        scope: Scope = {"type": "http", "path": path, "headers": headers, "state": {}, "client": ("192.0.2.1", 1)}
+        scope: Scope = {"type": "http", "path": path, "headers": headers, "client": ("192.0.2.1", 1)}
+        scope["state"] = {"observation": Observation()}
         await layer(scope, None, None)  # type: ignore[arg-type]
     await layer({"type": "lifespan"}, None, None)  # type: ignore[arg-type]
     protected, *others = noted
     assert protected["state"]["access"].tenant.name == OTHER_TENANT
-    assert [scope.get("state") for scope in others] == [{}, None]
+    assert protected["state"]["observation"].tenant == OTHER_TENANT
+    assert [scope.get("state") for scope in others] == [{"observation": Observation()}, None]
 
 
 @pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded", "x-real-ip", "x-client-ip", "true-client-ip"])
@@ -138,7 +140,7 @@ async def test_an_unknown_key_waits_while_the_directory_is_down_and_a_declared_o
     declared = tenancy()
     only = Declared(declared.tenants, tuple(key for key in declared.keys if key.id == parse_key(KEY).id))
     models = {"tiny": model(ScriptedPool(saying("ok")))}
-    inside = create_gateway(models, in_memory(models, clock=clock), MemoryMetrics(), clock=clock)
+    inside = create_gateway(models, in_memory(models, clock=clock), Telemetry(), clock=clock)
     app = create_app(inside, Verifier(Down(), only, clock))
     async with client(app) as http, client(app, OTHER_KEY) as other:
         known, unknown = await http.get("/v1/models"), await other.get("/v1/models")

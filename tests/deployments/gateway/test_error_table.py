@@ -18,6 +18,7 @@ from deployments import errors
 from deployments.errors import ServingError
 from deployments.gateway.edge import Edge
 from deployments.gateway.settings import GatewaySettings
+from deployments.gateway.witness import Witness
 from deployments.state.bounds import Bounds
 from deployments.state.memory import MemoryStore
 from dllm_worker.request import Request
@@ -203,7 +204,7 @@ async def test_the_sdk_does_not_send_a_late_body_again() -> None:
     async def late(scope: Scope, receive: Receive, send: Send) -> None:
         raise errors.RequestTimeout
 
-    assert await attempts(Edge(late, lambda: NOW, entropy), Case(errors.RequestTimeout)) == 1
+    assert await attempts(Edge(late, Witness(None, lambda: NOW, entropy)), Case(errors.RequestTimeout)) == 1
 
 
 async def test_a_full_log_is_not_filled_again() -> None:

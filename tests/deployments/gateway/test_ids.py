@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from deployments.gateway.ids import brought_id, next_traceparent, ulid, ulid_time
+from deployments.gateway.ids import brought_id, ulid, ulid_time
 from tests.deployments.gateway.scripted import entropy
-
-TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
 def test_a_ulid_is_26_characters_of_time_and_entropy() -> None:
@@ -39,22 +37,3 @@ def test_a_ulid_tells_its_time(time: float) -> None:
 )
 def test_only_safe_ids_are_taken_from_clients(value: str, kept: bool) -> None:
     assert brought_id(value) == (value if kept else None)
-
-
-def test_a_trace_is_continued_under_a_new_span() -> None:
-    received = f"00-{TRACE}-b7ad6b7169203331-00"
-    assert next_traceparent(received, entropy) == f"00-{TRACE}-{'07' * 8}-00"
-
-
-@pytest.mark.parametrize(
-    "received",
-    [
-        None,
-        "nonsense",
-        f"00-{'0' * 32}-b7ad6b7169203331-01",
-        f"00-{TRACE}-{'0' * 16}-01",
-        f"ff-{TRACE}-b7ad6b7169203331-01",
-    ],
-)
-def test_an_invalid_trace_is_replaced(received: str | None) -> None:
-    assert next_traceparent(received, entropy) == f"00-{'07' * 16}-{'07' * 8}-01"

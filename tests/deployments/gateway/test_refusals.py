@@ -13,6 +13,7 @@ from deployments.errors import DeadlineExceeded, InternalError, NoReplica, Overl
 from deployments.gateway.body import BodyGate
 from deployments.gateway.edge import Edge
 from deployments.gateway.settings import GatewaySettings
+from deployments.gateway.witness import Witness
 from deployments.state.memory import MemoryStore
 from deployments.state.record import RequestRecord
 from deployments.state.store import RequestKey, StateUnavailable
@@ -281,8 +282,8 @@ async def test_a_body_that_does_not_arrive_in_time_is_given_up() -> None:
     async def unreachable(scope: Scope, receive: Any, send: Any) -> None:
         raise AssertionError
 
-    app = Edge(BodyGate(unreachable, max_bytes=10, timeout_seconds=0.0), lambda: NOW, entropy)
-    await app({"type": "http", "method": "POST", "headers": []}, never, send)
+    app = Edge(BodyGate(unreachable, max_bytes=10, timeout_seconds=0.0), Witness(None, lambda: NOW, entropy))
+    await app({"type": "http", "method": "POST", "path": "/", "headers": []}, never, send)
     assert sent[0]["status"] == 408
     assert (b"x-should-retry", b"false") in sent[0]["headers"]
 

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.gateway import sse
 from deployments.gateway.slow_reader import PIECE_BYTES, SlowReader
+from tests.deployments.telemetry.recorder import Recorder
 
 SCOPE: Scope = {"type": "http"}
 STREAM = [(b"content-type", sse.MEDIA_TYPE.encode())]
@@ -218,3 +219,62 @@ async def test_what_is_not_http_passes() -> None:
     client = Client(reads=True)
     await SlowReader(app)({"type": "lifespan"}, client.receive, client.send)
     assert seen == [{"type": "lifespan"}]
+
+
+def traced(*, recorded: bool = True) -> list[tuple[bytes, bytes]]:
+    """The headers of a stream whose request is ``recorded`` or not."""
+    return [*STREAM, (b"traceparent", f"00-{'a' * 32}-{'b' * 16}-0{int(recorded)}".encode())]
+
+
+VIEWS = [sse.unnumbered({"diffusion": {"seq": step, "block": 0, "text": "x"}}) for step in range(1, 4)]
+
+
+async def test_a_span_says_how_a_stream_was_taken() -> None:
+    recorder, client, produced = Recorder(), Client(reads=False), asyncio.Event()
+
+    async def produce(receive: Receive, send: Write) -> None:
+        for frame in (FRAMES[0], *VIEWS):
+            await send(frame)
+        produced.set()
+
+    app = SlowReader(streaming(produce, headers=traced()), tracer=recorder.tracer)
+    serving = asyncio.create_task(app(SCOPE, client.receive, client.send))
+    await produced.wait()
+    client.reading.set()
+    await serving
+    span = recorder.only
+    assert (span.name, span.trace, span.parent, span.failed) == ("stream", "a" * 32, "b" * 16, False)
+    assert span.attributes.pop("dllm.stream.stall_seconds") > 0
+    assert span.attributes == {"dllm.stream.bytes": len(FRAMES[0] + VIEWS[2]), "dllm.stream.dropped_frames": 2}
+
+
+@pytest.mark.parametrize("broken", [True, False])
+async def test_a_span_says_that_its_client_left(broken: bool) -> None:
+    recorder, client, begun = Recorder(), Client(reads=broken), asyncio.Event()
+    client.broken = broken
+
+    async def produce(receive: Receive, send: Write) -> None:
+        await send(FRAMES[0])
+        begun.set()
+        await receive() if broken else await asyncio.get_running_loop().create_future()
+
+    app = SlowReader(streaming(produce, headers=traced()), tracer=recorder.tracer)
+    serving = asyncio.create_task(app(SCOPE, client.receive, client.send))
+    await begun.wait()
+    if not broken:
+        serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)
+    assert recorder.only.attributes["dllm.outcome"] == "cancelled"
+    assert recorder.only.attributes["dllm.stream.bytes"] == 0
+
+
+async def test_a_stream_of_a_request_that_is_not_recorded_has_no_span() -> None:
+    recorder, client = Recorder(), Client(reads=True)
+
+    async def produce(receive: Receive, send: Write) -> None:
+        await send(FRAMES[0])
+
+    for headers in (traced(recorded=False), STREAM):
+        app = SlowReader(streaming(produce, headers=headers), tracer=recorder.tracer)
+        await app(SCOPE, client.receive, client.send)
+    assert recorder.spans == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +15,9 @@ from ray.serve.request_router import PendingRequest, ReplicaID
 from deployments.routing.ray_router import MOST_TRIES, PhaseRouter
 from deployments.routing.ticket import Ticket
 from deployments.routing.work import Demand
-from deployments.run import Figures
+from deployments.run import Figures, Route
+from deployments.telemetry.metrics import MemoryMetrics
+from deployments.telemetry.names import STALE_ROUTINGS
 
 DEPLOYMENT = DeploymentID("replicas", "ranking")
 IDS = [ReplicaID(name, DEPLOYMENT) for name in "abcdef"]
@@ -22,22 +25,12 @@ REPLICAS: list[Any] = [SimpleNamespace(replica_id=replica_id) for replica_id in 
 NAMES = [replica_id.to_full_id_str() for replica_id in IDS]
 
 
-class Count:
-    """Stands for the metric."""
-
-    def __init__(self) -> None:
-        self.value = 0
-
-    def inc(self) -> None:
-        self.value += 1
-
-
 @pytest.fixture
 def router(request: pytest.FixtureRequest) -> Any:
     """One with a view of its own."""
     router = PhaseRouter(DeploymentID("replicas", request.node.name), DeploymentHandleSource.UNKNOWN)
     router.initialize_state()
-    router._stale = Count()
+    router._metrics = MemoryMetrics()
     router._view.offer(NAMES)
     return router
 
@@ -57,12 +50,35 @@ async def test_the_best_come_one_by_one_and_the_rest_together(router: Any) -> No
         router._view.observe(name, Figures(backlog=1000 * number, rate=10.0))
     ranks = await router.choose_replicas(REPLICAS, pending(ticket=Ticket(Demand("x", work=1, refresh=(9999,)))))
     assert ids(ranks) == [[NAMES[0]], [NAMES[1]], [NAMES[2]], NAMES[3:]]
-    assert router._stale.value == 0
+    assert not router._metrics.values
+
+
+async def test_the_ticket_learns_how_its_call_came_to_its_replica(router: Any) -> None:
+    for number, name in enumerate(NAMES):
+        router._view.observe(name, Figures(backlog=1000 * number, rate=10.0, prefixes=(7,)))
+    ticket = Ticket(Demand("x", work=1, refresh=(9999,), pages=(7, 8), page_size=16))
+    call = pending(ticket=ticket)
+    await router.choose_replicas(REPLICAS, call)
+    before = time.time()
+    router.on_request_routed(call, IDS[1], None)
+    route = ticket.route("small", now=0.0)
+    assert before <= route.at <= time.time()
+    assert (route.pool, route.prefix_hit) == ("small", 16)
+    # The second best has a backlog of 100 seconds, and 16 positions of the prompt cached.
+    assert route.score == pytest.approx(100.0 - 1.6)
+
+
+async def test_a_call_that_was_routed_without_figures_has_no_score(router: Any) -> None:
+    ticket = Ticket(Demand("x", work=1))
+    call = pending(ticket=ticket)
+    await router.choose_replicas(REPLICAS, call)
+    router.on_request_routed(call, IDS[0], None)
+    assert ticket.route("small", now=0.0) == Route("small", ticket.chosen_at)
 
 
 async def test_a_choice_without_recent_figures_is_counted(router: Any) -> None:
     await router.choose_replicas(REPLICAS, pending(ticket=Ticket(Demand("x", work=1))))
-    assert router._stale.value == 1
+    assert router._metrics.total(STALE_ROUTINGS, "replicas") == 1
 
 
 async def test_ray_pauses_between_two_tries_of_any_call(router: Any) -> None:

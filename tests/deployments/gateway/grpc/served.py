@@ -11,13 +11,15 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import Mock, patch
 
 import grpc
 import httpx
 from grpc_health.v1.health_pb2_grpc import HealthStub
+from opentelemetry.trace import NoOpTracer, Tracer
 from ray.serve._private.grpc_util import enable_server_reflection, gRPCGenericServer
 from ray.serve.grpc_util import RayServegRPCContext
+from starlette.types import ASGIApp
 
 from deployments.gateway.app import create_app, create_gateway
 from deployments.gateway.context import Gateway
@@ -29,7 +31,8 @@ from deployments.gateway.grpc.protos.open_inference_pb2_grpc import GRPCInferenc
 from deployments.gateway.grpc.services import add_health, add_inference, add_open_inference
 from deployments.gateway.ids import Clock
 from deployments.gateway.settings import GatewaySettings
-from deployments.telemetry.metrics import MemoryMetrics
+from deployments.gateway.slow_reader import SlowReader
+from deployments.telemetry.observation import Telemetry
 from deployments.tenancy.directory.directory import Declared
 from deployments.tenancy.verification import Verifier
 from dllm_worker.request import Request
@@ -72,9 +75,14 @@ class Served:
     def health(self) -> Any:
         return HealthStub(self.channel)
 
+    @property
+    def application(self) -> ASGIApp:
+        """Its REST application, behind what stands next to the sockets."""
+        return SlowReader(create_app(self.gateway, self.verifier), tracer=self.gateway.telemetry.tracer)
+
     def http(self) -> httpx.AsyncClient:
         """A client of its REST application."""
-        return client(create_app(self.gateway, self.verifier))
+        return client(self.application)
 
 
 @asynccontextmanager
@@ -84,6 +92,7 @@ async def serving(
     *,
     declared: Declared | None = None,
     clock: Clock = lambda: NOW,
+    telemetry: Telemetry | None = None,
     **facts: Any,
 ) -> AsyncIterator[Served]:
     """A gateway over one model, ``tiny``."""
@@ -91,18 +100,25 @@ async def serving(
     declared = declared or tenancy()
     models = {"tiny": model(pool, **facts)}
     shared = in_memory(models, declared=declared, clock=clock)
-    gateway = create_gateway(models, shared, MemoryMetrics(), settings, clock=clock, entropy=entropy)
+    gateway = create_gateway(models, shared, telemetry or Telemetry(), settings, clock=clock, entropy=entropy)
     verifier = Verifier(shared.directory, declared, clock)
-    async with grpc_server(Methods(gateway, verifier)) as target, grpc.aio.insecure_channel(target) as channel:
+    methods = Methods(gateway, verifier)
+    async with (
+        grpc_server(methods, tracer=gateway.telemetry.tracer) as target,
+        grpc.aio.insecure_channel(target) as channel,
+    ):
         yield Served(gateway, verifier, pool, channel)
 
 
 @asynccontextmanager
-async def grpc_server(methods: GrpcMethods, *, reflection: bool = False) -> AsyncIterator[str]:
-    """``methods`` behind the door. Where it listens."""
+async def grpc_server(
+    methods: GrpcMethods, *, reflection: bool = False, tracer: Tracer | None = None
+) -> AsyncIterator[str]:
+    """``methods`` behind the door, which traces with ``tracer``. Where it listens."""
     server = gRPCGenericServer(lambda service_method, streaming_type: _handler(methods, service_method, streaming_type))
-    for add in (add_inference, add_open_inference, add_health):
-        add(Mock(), server)
+    with patch("deployments.gateway.grpc.services.socket_tracer", return_value=tracer or NoOpTracer()):
+        for add in (add_inference, add_open_inference, add_health):
+            add(Mock(), server)
     if reflection:
         enable_server_reflection(server)
     port = server.add_insecure_port("127.0.0.1:0")

@@ -15,7 +15,8 @@ from tests.deployments.state.servers import Place
 from tests.deployments.tenancy.queue.requests import Time, settle
 
 LEASE = 15.0
-MODEL = "tiny"
+MODEL = "tiny:all"
+LABELS = ("tiny", MODEL)
 PATIENT_SECONDS = 20.0
 
 

@@ -16,7 +16,7 @@ from deployments.tenancy.queue.local import LocalQueue
 from deployments.tenancy.queue.queue import FairQueue
 from deployments.tenancy.queue.turns import LOOK_SECONDS
 from tests.deployments.state.conftest import PlaceOf
-from tests.deployments.tenancy.queue.gateways import LEASE, MODEL, enters, gateway, served, soon, until
+from tests.deployments.tenancy.queue.gateways import LABELS, LEASE, MODEL, enters, gateway, served, soon, until
 from tests.deployments.tenancy.queue.requests import Time, waiting
 
 STORES = ["memory", "valkey-single", "valkey-cluster"]
@@ -180,15 +180,15 @@ async def test_waits_and_fairness_are_measured(bench: Bench) -> None:
     await soon(bench.queue.turn(first))
     acme, rival = [await enters(bench.queue, waiting(tenant)) for tenant in ("acme", "rival")]
     bench.time.pass_by(LEASE)
-    await until(bench.queue, lambda _: 2.0 in bench.metrics.values[names.QUEUE_DEPTH.name, MODEL, "default"])
-    assert bench.metrics.last(names.FAIRNESS_MAX_LAG, MODEL) == 8.0
-    assert bench.metrics.last(names.FAIRNESS_JAIN, MODEL) == 1.0
-    assert bench.metrics.total(names.QUEUE_WAIT, MODEL, "interactive") == 0.0
+    await until(bench.queue, lambda _: 2.0 in bench.metrics.values[names.QUEUE_DEPTH.name, *LABELS, "default"])
+    assert bench.metrics.last(names.FAIRNESS_MAX_LAG, *LABELS) == 8.0
+    assert bench.metrics.last(names.FAIRNESS_JAIN, *LABELS) == 1.0
+    assert bench.metrics.total(names.QUEUE_WAIT, *LABELS, "interactive") == 0.0
     bench.places.count = 3
     await bench.queue.end(first, 8)
     await soon(acme)
     await soon(rival)
-    assert bench.metrics.values[names.QUEUE_WAIT.name, MODEL, "default"] == [LEASE, LEASE]
+    assert bench.metrics.values[names.QUEUE_WAIT.name, *LABELS, "default"] == [LEASE, LEASE]
 
 
 async def cancelled(*turns: asyncio.Task[None]) -> None:
