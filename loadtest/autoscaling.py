@@ -1,7 +1,8 @@
 """``python -m loadtest.autoscaling``: a load that rises and falls, on a cluster that grows and shrinks with it.
 
-A real cluster on this machine answers, on simulated devices: replicas are processes, and Ray Serve's autoscaler starts
-and stops them. Requests come by a Poisson process whose rate follows ``--shape``, each when it is due, whatever has
+A real cluster on this machine answers, on simulated devices or, with ``--embedded``, with the embedded model, whose
+replicas share the cores of the machine. Replicas are processes, and Ray Serve's autoscaler starts and stops them.
+Requests come by a Poisson process whose rate follows ``--shape``, each when it is due, whatever has
 become of those before. The same requests meet the policy of the configuration and Ray Serve's own, which is told to
 react as fast. After each load a storm of streams is cut off by its clients, and everything has to come to rest. Prints
 JSON, draws a chart where ``--png`` says, and ends with status 1 when a request was lost or something did not rest.
@@ -44,7 +45,7 @@ from deployments.config import (
 from deployments.tenancy.declared import KeyConfig
 from deployments.tenancy.keys import make_key
 
-MODEL, CHECKPOINT, KEY = "simulated", "embedded:tiny-code", make_key("test")
+MODEL, CHECKPOINT, KEY = "tiny-code", "embedded:tiny-code", make_key("test")
 ADMIN_KEY = make_key("admin")
 MAX_RUNNING, MOST = 8, 6
 TOKENS = 64
@@ -90,8 +91,8 @@ class Outcome:
     rest: bool
 
 
-def configuration() -> ClusterConfig:
-    """One pool of one to ``MOST`` replicas, each of which does about 2.4 requests a second."""
+def configuration(*, embedded: bool) -> ClusterConfig:
+    """One pool of one to ``MOST`` replicas, each of which does about 2.4 requests a second if it is simulated."""
     simulation = SimulationConfig(floor_seconds=0.02, per_position_seconds=8e-4, per_segment_seconds=0.0, steps=8.0)
     pool = PoolConfig(max_replicas=MOST, cpus=0.05, max_running=MAX_RUNNING, scaling=SCALING)
     return ClusterConfig(
@@ -105,8 +106,8 @@ def configuration() -> ClusterConfig:
             ModelConfig(
                 id=MODEL,
                 checkpoint=CHECKPOINT,
-                device="simulated",
-                simulation=simulation,
+                device="cpu" if embedded else "simulated",
+                simulation=None if embedded else simulation,
                 objective=ObjectiveConfig(first_commit_seconds=3.0),
                 pools=[pool],
             )
@@ -270,6 +271,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=240.0)
     parser.add_argument("--seed", type=int, default=20261122)
     parser.add_argument("--policies", nargs="+", choices=(OURS, SERVES), default=[OURS, SERVES])
+    parser.add_argument("--embedded", action="store_true", help="the embedded model in place of simulated devices")
     parser.add_argument("--png", type=Path)
     options = parser.parse_args()
     prepare_environment(ClusterConfig())
@@ -278,7 +280,7 @@ def main() -> None:
     seen: dict[str, Seen] = {}
     rows = []
     for name in options.policies:
-        config = configuration()
+        config = configuration(embedded=options.embedded)
         with (
             redirect_stdout(sys.stderr),  # where Ray may write what it likes
             embedded_valkey() as state,

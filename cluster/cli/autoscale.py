@@ -16,7 +16,9 @@ from cluster.client.autoscaling_answers import PoolExplanation
 app = typer.Typer(no_args_is_help=True, help="Why the pools have the sizes that they have.")
 app.command()(replay)
 
-HEADER = ("pool", "policy", "replicas", "target", "least", "most", "reporting", "running", "waiting")
+FIGURES = ("replicas", "target", "least", "most", "reporting", "running", "waiting")
+SIGNALS = ("load", "wait_seconds", "burn")
+HEADER = ("pool", "policy", *FIGURES, "load", "wait, s", "burn")
 
 
 @app.command()
@@ -51,7 +53,10 @@ def trace(context: typer.Context, admin_url: AdminUrl = None) -> None:
 def _row(pool: PoolExplanation) -> tuple[object, ...]:
     if pool.state is None:
         return (pool.name, pool.policy, *(None for _ in HEADER[2:]))
-    return pool.name, pool.policy, *(getattr(pool.state, name) for name in HEADER[2:])
+    state = pool.state
+    signals = (state.signals.get(name) for name in SIGNALS)
+    shown = (None if each is None else f"{each:.2f}" for each in signals)
+    return pool.name, pool.policy, *(getattr(state, name) for name in FIGURES), *shown
 
 
 def _tell(pool: PoolExplanation) -> None:

@@ -40,8 +40,9 @@ def test_a_person_reads_why(place: Place) -> None:
     result = run(written(place), "explain")
     assert result.exit_code == 0, result.output
     head, row, *told = result.stdout.splitlines()
-    assert head.split() == ["pool", "policy", "replicas", "target", "least", "most", "reporting", "running", "waiting"]
-    assert row.split() == ["tiny/default", "tensor_core", "1", "1", "1", "5", "0", "0", "-"]
+    figures = ["replicas", "target", "least", "most", "reporting", "running", "waiting", "load", "wait,", "s", "burn"]
+    assert head.split() == ["pool", "policy", *figures]
+    assert row.split() == ["tiny/default", "tensor_core", "1", "1", "1", "5", "0", "0", "-", "0.91", "-", "-"]
     last, change = (line.strip() for line in told if "->" in line)
     assert last == f"1 -> 1: tensor 0.91 > 0.75 at {NOW - 2:.0f}"
     assert change == f"1 -> 2: tensor 0.91 > 0.75 at {NOW - 4:.0f}"

@@ -11,8 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 from cluster.cli.main import app
+from deployments.autoscaling.journal import Journal
 from tests.cluster.cli.bridge import Bridge
-from tests.deployments.gateway.admin.administration import ADMIN_KEY, Place
+from tests.deployments.autoscaling.seen import told
+from tests.deployments.gateway.admin.administration import ADMIN_KEY, NOW, Place
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "operations.md"
 BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
@@ -26,14 +28,17 @@ def commands() -> list[str]:
 
 
 def words(command: str, variables: dict[str, str]) -> list[str]:
-    """The words of a command, with its variables filled in and without the file that takes its output."""
-    filled = re.sub(r"\$(\w+)", lambda match: variables[match[1]], command.partition(" > ")[0])
+    """The words of a command, with its variables filled in and without the file or filter that takes its output."""
+    filled = re.sub(r"\$(\w+)", lambda match: variables[match[1]], re.split(r" [>|] ", command)[0])
     return shlex.split(filled)
 
 
 def test_the_documented_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    bridge, variables = Bridge(admin=Place().app), dict(VARIABLES)
+    monkeypatch.chdir(tmp_path)
+    place, variables = Place(), dict(VARIABLES)
+    Journal(place.segments, 3600.0).write(told(NOW - 1, 1, 2))
+    bridge = Bridge(admin=place.app)
     for command in commands():
         program, *arguments = words(command, variables)
         if program == "curl":
@@ -42,6 +47,8 @@ def test_the_documented_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert program == "dllm", command
         result = CliRunner().invoke(app, arguments, obj=bridge, env=VARIABLES)
         assert result.exit_code == 0, (command, result.output)
+        if file := command.partition(" > ")[2]:
+            Path(file).write_text(result.stdout)
         made = KEY.match(result.stdout)
         if made:
             variables["ID"] = made[1]
@@ -64,6 +71,8 @@ def curl(bridge: Bridge, arguments: list[str]) -> httpx.Response:
                 headers[name] = value
             case "-d":
                 content = next(words)
+            case "-s":
+                pass
             case _:
                 url = word
     with httpx.Client(transport=bridge) as http:

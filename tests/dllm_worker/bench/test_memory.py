@@ -8,8 +8,8 @@ from dllm_worker.models.loading import LoadedModel
 
 def test_a_peak_outlives_what_caused_it(tiny_model: LoadedModel) -> None:
     peak = Peak(tiny_model)
-    torch.ones(64 * MEBIBYTE, dtype=torch.uint8)
-    assert 60 * MEBIBYTE < peak.growth() < 120 * MEBIBYTE
+    torch.ones(256 * MEBIBYTE, dtype=torch.uint8)
+    assert 200 * MEBIBYTE < peak.growth() < 320 * MEBIBYTE, "but for what the process gives back meanwhile"
 
 
 def test_each_size_is_measured_in_a_process_of_its_own() -> None:
