@@ -66,6 +66,7 @@ bench: setup  ## measure the engine, the cost of the stack, and a start from a f
 	$(BIN)/python -m loadtest.tax
 	$(BIN)/python -m loadtest.autoscaling
 	$(BIN)/python -m loadtest.tracing_cost
+	$(BIN)/python -m loadtest.scrape_cost
 	$(BIN)/python -m loadtest.fresh_start
 
 format: setup  ## rewrite the sources in the house format
