@@ -256,6 +256,7 @@ async def test_the_local_pool_is_ready_while_its_engine_runs(model: LoadedModel,
     thread = EngineThread(Engine(model))
     pool = LocalPool(thread)
     assert await pool.ready()
-    assert not (await anext(pool.generate(Run(request("a", tokens=1))))).events
+    messages = [message async for message in pool.generate(Run(request("a", tokens=1)))]
+    assert isinstance(messages[-1].events[-1], Finish)
     thread.stop()
     assert not await pool.ready()
