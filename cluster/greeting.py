@@ -40,7 +40,7 @@ def greeting(config: ClusterConfig, running: RunningCluster) -> str:
         f"  gRPC      {running.grpc_address or 'off'}\n"
         f"  API key   {_key(running)}\n"
         f"  models    {', '.join(models)}\n"
-        f"  operator  {running.admin_url}/admin/v1, or dllm tenants, keys, usage, limits, queue\n\n"
+        f"  operator  {running.admin_url}/admin/v1, or dllm tenants, keys, usage, limits, queue, autoscale\n\n"
         f"{curl(running, models[0])}\n\n"
         "Ctrl-C stops it."
     )
