@@ -99,7 +99,9 @@ class Gateway(GrpcMethods):
         tenants = NamedTenants(config.telemetry.named_tenants)
         telemetry = Telemetry(process_metrics(), tracing.tracer, tenants, access_log_of(config.telemetry.access_log))
         backing = shared_on(clients_at(state_url, telemetry=telemetry), config, models, owner, telemetry.metrics)
-        shared, queues = counted(models, backing.shared)
+        # Nobody asks how many wait for pools whose size is fixed.
+        scaled = {model.id: models[model.id] for model in config.models if model.is_scaled}
+        shared, queues = counted(scaled, backing.shared)
         directory = shared.directory
         self._verifier = Verifier(directory, declarations(config, time.time()), time.time)
         settings = GatewaySettings(

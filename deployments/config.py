@@ -227,6 +227,11 @@ class ModelConfig(Section):
         """The longest canvas that some pool serves."""
         return max(pool.sizes.most for pool in self.pools)
 
+    @property
+    def is_scaled(self) -> bool:
+        """Whether the size of some pool follows its work."""
+        return any(pool.max_replicas is not None for pool in self.pools)
+
     @model_validator(mode="after")
     def _device_is_reserved(self) -> Self:
         without = [pool.name for pool in self.pools if pool.gpus == 0]

@@ -41,7 +41,7 @@ class Course:
     def summary(self) -> Summary:
         """In figures; the last decision holds for no time."""
         sizes = {pool: [each.verdicts[pool].after for each in self._of(pool)] for pool in self.trace.specs}
-        turns = [_turns(numbers) for numbers in sizes.values()]
+        found = [turns(numbers) for numbers in sizes.values()]
         seconds = {pool: self._replica_seconds(pool) for pool in self.trace.specs}
         return Summary(
             policy=self.policy,
@@ -50,8 +50,8 @@ class Course:
             most_replicas=max((max(numbers, default=0) for numbers in sizes.values()), default=0),
             p99_wait_seconds=percentile(sorted(self.waits), 0.99) if self.waits else None,
             seconds_above_objective=sum(self._seconds_above(pool) for pool in self.trace.specs),
-            changes=sum(len(changes) for changes, _ in turns),
-            oscillations=sum(count for _, count in turns),
+            changes=sum(len(changes) for changes, _ in found),
+            oscillations=sum(count for _, count in found),
         )
 
     def explained(self) -> list[tuple[float, str, str]]:
@@ -75,7 +75,7 @@ class Course:
         return sum(after.at - each.at for each, after in pairwise(samples) if each.wait is None or each.wait > allowed)
 
 
-def _turns(sizes: Sequence[int]) -> tuple[list[int], int]:
+def turns(sizes: Sequence[int]) -> tuple[list[int], int]:
     """The changes of a number, and how many of them go in the other direction than the one before."""
     changes = [after - before for before, after in pairwise(sizes) if after != before]
     return changes, sum((before > 0) != (after > 0) for before, after in pairwise(changes))

@@ -12,6 +12,7 @@ from opentelemetry.util.types import AttributeValue
 
 from deployments.errors import ClientClosedRequest, error_of
 from deployments.telemetry import attributes as named
+from deployments.telemetry.spans import CANCELLED
 
 if TYPE_CHECKING:
     from deployments.telemetry.access_log import Line
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 FAULT = 500
 """From this status on it is the service that failed, not its client."""
 
-OK, CANCELLED = "ok", "cancelled"
+OK = "ok"
 
 
 @dataclass(frozen=True, slots=True)

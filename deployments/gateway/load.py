@@ -59,13 +59,13 @@ class CountedQueue:
 
 
 def counted(models: Mapping[str, Model], shared: Shared) -> tuple[Shared, Mapping[str, CountedQueue]]:
-    """``shared`` with queues that count, and these by their names."""
+    """``shared`` with queues of ``models`` that count, and these by their names."""
     queues = {
         name: CountedQueue(shared.queues[name], model.work_weight)
         for id, model in models.items()
         for name in (queue_name(id, canvas_class) for canvas_class in model.pool.canvas_classes)
     }
-    return replace(shared, queues=queues), queues
+    return replace(shared, queues={**shared.queues, **queues}), queues
 
 
 class GatewayLoad:

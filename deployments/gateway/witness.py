@@ -20,11 +20,11 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from deployments.gateway.ending import CANCELLED, OK, End, attributes_of, line_of
+from deployments.gateway.ending import OK, End, attributes_of, line_of
 from deployments.gateway.ids import Clock, Entropy, brought_id, ulid
 from deployments.telemetry.names import REQUEST_DURATION, REQUESTS, SERVER_REQUEST_DURATION, TENANT_REQUESTS
 from deployments.telemetry.observation import Observation, Telemetry
-from deployments.telemetry.spans import nanoseconds
+from deployments.telemetry.spans import CANCELLED, nanoseconds
 from deployments.telemetry.tracing import context_of
 
 if TYPE_CHECKING:

@@ -149,3 +149,9 @@ def test_decisions_are_kept_as_long_as_they_are_looked_back_at(tmp_path: Path) -
     scaled = f"{short}\nmodels: [{{id: a, checkpoint: b, pools: [{{max_replicas: 2}}]}}]"
     with pytest.raises(ConfigError, match="looks back 300 s"):
         load_config(write(tmp_path, scaled))
+
+
+def test_a_model_is_scaled_when_a_pool_of_it_is() -> None:
+    fixed, scaled = PoolConfig(), PoolConfig(name="big", max_replicas=2)
+    assert not ModelConfig(id="a", checkpoint="b", pools=[fixed]).is_scaled
+    assert ModelConfig(id="a", checkpoint="b", pools=[fixed, scaled]).is_scaled
