@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cluster.serving import SERVING_ENVIRONMENT, haproxy_environment
+from cluster.environment import node_environment
+from cluster.serving import haproxy_environment
 from deployments.config import ClusterConfig, RayConfig
 from deployments.telemetry.config import TRACES_ENVIRONMENT
 
@@ -21,18 +22,13 @@ LOOPBACK = "127.0.0.1"
 OBJECT_STORE_BYTES = 128 << 20
 """Requests and events are a few kilobytes; Ray would reserve 30 % of the memory."""
 
-RAY_ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    # A proxy that died is found out by three failed checks: 3 s, where Ray's period of 10 s refuses clients for 29 s.
-    "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
-    "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "3",
-    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "deployments.gateway.proxy:layers",
+LOCAL_ENVIRONMENT = {
     # A signal during the start of Ray ends it at once: there is nothing to drain.
     "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
+    # Ray on Windows and macOS binds to 127.0.0.1; this has it do the same on Linux, where no other setting does.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
 }
-
-LOOPBACK_ENVIRONMENT = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-"""Ray on Windows and macOS binds to 127.0.0.1; this has it do the same on Linux, where no other setting does."""
+"""Of a Ray that starts here."""
 
 
 @contextmanager
@@ -61,25 +57,16 @@ def prepare_environment(config: ClusterConfig) -> None:
     has to be of the same ``serving``.
     """
     ray, http = config.ray, config.http
-    environment = {**RAY_ENVIRONMENT, **SERVING_ENVIRONMENT[ray.serving], **message_limits(http.max_body_bytes)}
+    environment = node_environment(config)
+    # The one part that two clusters of this process may need to have otherwise.
+    os.environ[TRACES_ENVIRONMENT] = environment.pop(TRACES_ENVIRONMENT)
     if ray.address is None:
-        environment |= LOOPBACK_ENVIRONMENT
+        environment |= LOCAL_ENVIRONMENT
         # Behind HAProxy the gateways' own servers are asked by it alone.
         environment["DLLM_GRPC_HOST"] = LOOPBACK if ray.serving == "haproxy" else http.host
         if "RAY_AUTH_MODE" not in os.environ:
             environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     _set(environment)
-    os.environ[TRACES_ENVIRONMENT] = config.telemetry.traces.model_dump_json()
-
-
-def message_limits(max_body_bytes: int) -> dict[str, str]:
-    """How large a message may be before gRPC refuses it without a word of ours; the gateway refuses what is longer than
-    a body may be. Text takes up to four times its bytes when it is escaped, and twice that among Ray's own processes.
-    """
-    return {
-        "RAY_SERVE_GRPC_MAX_MESSAGE_SIZE": str(4 * max_body_bytes),
-        "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(8 * max_body_bytes),
-    }
 
 
 def _set(environment: Mapping[str, str]) -> None:

@@ -57,7 +57,8 @@ def run(
 
 def record_of(config: ClusterConfig, state_url: str, state_pid: int | None) -> RunningCluster:
     """What is published of a cluster of this process that is not ready yet."""
-    admin, key = config.admin, next((entry.key for entry in config.keys if entry.key), None)
+    admin, admin_key = config.admin, config.admin.read_key()
+    key = next((entry.key for entry in config.keys if entry.key), None)
     return RunningCluster(
         pid=os.getpid(),
         base_url=f"http://{_address(config.http.host, config.http.port)}/v1",
@@ -65,7 +66,7 @@ def record_of(config: ClusterConfig, state_url: str, state_pid: int | None) -> R
         state_url=state_url,
         state_pid=state_pid,
         admin_url=f"http://{_address(admin.host, admin.port)}",
-        admin_key=admin.key.get_secret_value() if admin.key else "",
+        admin_key=admin_key.get_secret_value() if admin_key else "",
         grpc_address=None if config.grpc.port is None else _address(config.http.host, config.grpc.port),
         ready=False,
         access_log=config.telemetry.access_log,
@@ -78,7 +79,7 @@ def completed(config: ClusterConfig) -> ClusterConfig:
     """
     config = with_ports(config)
     admin = config.admin
-    if admin.key is None:
+    if admin.read_key() is None:
         admin = admin.model_copy(update={"key": SecretStr(make_key(ADMINISTRATION))})
     config = config.model_copy(update={"admin": admin})
     if config.keys or config.tenancy_file:

@@ -18,7 +18,12 @@ SERVING_ENVIRONMENT: Mapping[Serving, Mapping[str, str]] = {
     "default": {},
     # Ray would start servers in the gateways besides, which nobody asks, a proxy on one node only, and a drain of 35 s.
     "throughput": {"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "RAY_SERVE_ENABLE_DIRECT_INGRESS": "0"},
-    "haproxy": {"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "RAY_SERVE_ENABLE_HA_PROXY": "1"},
+    "haproxy": {
+        "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+        "RAY_SERVE_ENABLE_HA_PROXY": "1",
+        # The drained gateway is out of HAProxy's table within this time; Ray's 30 s are for balancers that look rarely.
+        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
+    },
 }
 
 HAPROXY_FILES = {
@@ -53,9 +58,7 @@ def haproxy_environment(http: HttpConfig, directory: Path) -> dict[str, str]:
     """
     files = {name: str(directory / file) for name, file in HAPROXY_FILES.items()}
     ports = {name: str(free_port()) for name in HAPROXY_PORTS}
-    # The drained gateway is out of HAProxy's table within this time; Ray's 30 s are for balancers that look rarely.
-    settings = {"RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1"}
-    return files | ports | settings | {"RAY_SERVE_HAPROXY_BINARY_PATH": str(_launcher(http.host, directory))}
+    return files | ports | {"RAY_SERVE_HAPROXY_BINARY_PATH": str(_launcher(http.host, directory))}
 
 
 def is_loopback(host: str) -> bool:

@@ -23,7 +23,7 @@ from deployments.autoscaling.journal import RaySegments
 from deployments.autoscaling.measures import pool_name
 from deployments.autoscaling.policies.named import policy_named
 from deployments.autoscaling.sample import PoolSpec
-from deployments.config import ClusterConfig, GrpcConfig, ModelConfig, PoolConfig, Router
+from deployments.config import ClusterConfig, GatewayConfig, GrpcConfig, ModelConfig, PoolConfig, Router
 from deployments.document import ConfigError
 from deployments.execution.settings import ExecutionSettings
 from deployments.gateway.admin.app import create_admin_app
@@ -154,11 +154,12 @@ def _following(config: ClusterConfig, declare: Service) -> tuple[Service, ...]:
 def _administration(config: ClusterConfig, shared: Shared) -> tuple[Service, ...]:
     """The operator's endpoints; without a key, which the start of a cluster makes, nobody could open them."""
     admin = config.admin
-    if admin.key is None:
+    key = admin.read_key()
+    if key is None:
         return ()
     collection = Collection(RayTargets(config.name))
     app = create_admin_app(
-        shared, collection, RaySegments(config.name), sha256(admin.key.get_secret_value().encode()).hexdigest()
+        shared, collection, RaySegments(config.name), sha256(key.get_secret_value().encode()).hexdigest()
     )
     return (partial(serve_admin, app, admin.host, admin.port),)
 
@@ -175,7 +176,7 @@ def build(config: ClusterConfig, state_url: str) -> Application:
         name="gateway",
         autoscaling_config=gateway_autoscaling(config.name, config.autoscaling, config.gateway.replicas),
         max_ongoing_requests=GATEWAY_ONGOING_REQUESTS,
-        ray_actor_options={"num_cpus": config.gateway.cpus},
+        ray_actor_options=_gateway_options(config.gateway),
         graceful_shutdown_timeout_s=SHUTDOWN_SECONDS,
     )
     return gateway.bind(config, state_url, workers)
@@ -229,6 +230,11 @@ def actor_options(pool: PoolConfig) -> dict[str, Any]:
     if pool.accelerator.labels:
         options["label_selector"] = pool.accelerator.labels
     return options
+
+
+def _gateway_options(gateway: GatewayConfig) -> dict[str, Any]:
+    options: dict[str, Any] = {"num_cpus": gateway.cpus}
+    return options | {"label_selector": gateway.labels} if gateway.labels else options
 
 
 def _pool(config: ClusterConfig, model: ModelConfig, pool: PoolConfig) -> Application:

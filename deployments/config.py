@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from deployments.autoscaling.config import AutoscalingConfig, ObjectiveConfig, ScalingConfig
-from deployments.document import load_document
+from deployments.document import ConfigError, load_document
 from deployments.section import Name, PositiveInt, Seconds, Section, Share, refuse_repetition
 from deployments.state.address import StateAddress
 from deployments.telemetry.config import TelemetryConfig
@@ -20,6 +20,9 @@ from deployments.tenancy.declared import KeyConfig, TenantConfig, refuse_ambigui
 
 EMBEDDED = "embedded"
 """The value of ``state.url`` for a Valkey server that the cluster starts and stops itself."""
+
+ADMIN_KEY_LENGTH = 16
+"""The fewest characters of an admin key."""
 
 LOCAL_RAY_ADDRESSES = (None, "auto")
 
@@ -56,12 +59,32 @@ class GrpcConfig(Section):
 class AdminConfig(Section):
     """Where the operator's endpoints listen, and the credential that opens them. Port 0 takes a free port.
 
-    Without a ``key`` one is made at start-up; ``dllm`` on the same machine finds it.
+    The ``key`` may be in ``key_file`` instead, as a mounted secret. Without either one is made at start-up; ``dllm`` on
+    the same machine finds it.
     """
 
     host: str = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=8001, ge=0, le=65535)
-    key: SecretStr | None = Field(default=None, min_length=16)
+    key: SecretStr | None = Field(default=None, min_length=ADMIN_KEY_LENGTH)
+    key_file: str | None = Field(default=None, min_length=1)
+
+    @model_validator(mode="after")
+    def _key_is_given_in_one_way(self) -> Self:
+        if self.key is not None and self.key_file is not None:
+            raise ValueError("a key is given as key or as key_file")
+        return self
+
+    def read_key(self) -> SecretStr | None:
+        """The key, which may be in a file. Raises :class:`ConfigError` when that holds none."""
+        if self.key_file is None:
+            return self.key
+        try:
+            key = Path(self.key_file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"admin.key_file: {error}") from None
+        if len(key) < ADMIN_KEY_LENGTH:
+            raise ConfigError(f"admin.key_file: a key has at least {ADMIN_KEY_LENGTH} characters")
+        return SecretStr(key)
 
 
 def _state_url(url: str) -> str:
@@ -82,10 +105,13 @@ class StateConfig(Section):
 
 
 class GatewayConfig(Section):
-    """The replicas of the REST ingress. ``cpus`` is what Ray reserves for each."""
+    """The replicas of the ingress. ``cpus`` is what Ray reserves for each, and ``labels`` a label selector of Ray: the
+    nodes that they may run on.
+    """
 
     replicas: PositiveInt = 1
     cpus: Share = 0.25
+    labels: dict[str, str] = Field(default={})
 
 
 class RoutingConfig(Section):

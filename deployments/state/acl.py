@@ -38,8 +38,9 @@ def acl_rule(address: StateAddress) -> str:
 
     The password is given as its SHA-256. Raises :class:`ValueError` when the address names no user or no password.
     """
-    if address.username is None or address.password is None:
+    password = address.read_password()
+    if address.username is None or not password:
         raise ValueError("an access rule needs a URL with a user and a password")
-    password = sha256(address.password.encode()).hexdigest()
+    digest = sha256(password.encode()).hexdigest()
     granted = " ".join(f"+{command}" for command in sorted(commands(address)))
-    return f"{address.username} reset on #{password} ~{PATTERN} {granted}"
+    return f"{address.username} reset on #{digest} ~{PATTERN} {granted}"

@@ -5,13 +5,14 @@
 ``redis+cluster://``, ``rediss+cluster://``     ``[user:password@]host[:port],...``
 
 The schemes with two s speak TLS, with the sentinels, too. The credentials are those of the servers with the data.
-After a ``?`` they take the paths of files: ``ca=`` whom to trust instead of the system's authorities, and ``cert=``
-with ``key=`` what to show for oneself.
+After a ``?`` they take the paths of files: ``password=`` the password, as a mounted secret; ``ca=`` whom to trust
+instead of the system's authorities, and ``cert=`` with ``key=`` what to show for oneself.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -25,7 +26,7 @@ _DEFAULT_PORTS: dict[Topology, int] = {"single": 6379, "sentinel": 26379, "clust
 class StateAddress:
     """A parsed URL. ``hosts`` are the server, the sentinels, or some nodes of the cluster.
 
-    ``ca``, ``certificate`` and ``private_key`` are paths of PEM files.
+    ``password_file`` is a path, and ``ca``, ``certificate`` and ``private_key`` are paths of PEM files.
     """
 
     topology: Topology
@@ -35,6 +36,7 @@ class StateAddress:
     password: str | None = None
     primary: str = ""
     database: int = 0
+    password_file: str | None = None
     ca: str | None = None
     certificate: str | None = None
     private_key: str | None = None
@@ -53,6 +55,8 @@ class StateAddress:
         username, _, password = credentials.partition(":")
         primary, database = _split_path(topology, path)
         files = _split_query(query, tls=protocol == "rediss")
+        if password and "password" in files:
+            raise ValueError("the password is given twice")
         return cls(
             topology=topology,
             tls=protocol == "rediss",
@@ -61,10 +65,20 @@ class StateAddress:
             password=unquote(password) or None,
             primary=primary,
             database=database,
+            password_file=files.get("password"),
             ca=files.get("ca"),
             certificate=files.get("cert"),
             private_key=files.get("key"),
         )
+
+    def read_password(self) -> str | None:
+        """The password, which may be in a file. Raises :class:`ValueError` when that cannot be read."""
+        if self.password_file is None:
+            return self.password
+        try:
+            return Path(self.password_file).read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"the password of the state's URL cannot be read: {error}") from None
 
 
 def redact(url: str) -> str:
@@ -112,10 +126,10 @@ def _split_path(topology: Topology, path: str) -> tuple[str, int]:
 def _split_query(query: str, *, tls: bool) -> dict[str, str]:
     """Paths by their names."""
     files = dict(parse_qsl(query, keep_blank_values=True))
-    if not tls and query:
+    if not files.keys() <= {"password", "ca", "cert", "key"} or not all(files.values()) or (query and not files):
+        raise ValueError("after the ? a URL has password, ca, cert and key, each with a path")
+    if not tls and files.keys() - {"password"}:
         raise ValueError("certificates need a rediss URL")
-    if not files.keys() <= {"ca", "cert", "key"} or not all(files.values()) or (query and not files):
-        raise ValueError("after the ? a URL has ca, cert and key, each with a path")
     if ("cert" in files) != ("key" in files):
         raise ValueError("cert and key go together")
     return files

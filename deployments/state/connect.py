@@ -10,6 +10,7 @@ from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import ConstantBackoff
+from redis.credentials import CredentialProvider
 
 from deployments.state.address import StateAddress
 from deployments.state.client import CallSettings, Client, Clients, ClientSettings
@@ -19,9 +20,10 @@ from deployments.telemetry.observation import Telemetry
 def clients_at(url: str, settings: ClientSettings | None = None, telemetry: Telemetry | None = None) -> Clients:
     """The clients of ``url`` (:mod:`deployments.state.address`). Connections are made when they are needed.
 
-    Raises :class:`ValueError` for a URL, or certificates, that cannot be used.
+    Raises :class:`ValueError` for a URL, a password file, or certificates, that cannot be used.
     """
     address = StateAddress.parse(url)
+    address.read_password()
     _check_certificates(address)
     settings = settings or ClientSettings()
     each = (settings.admission, settings.state, settings.followers)
@@ -30,7 +32,7 @@ def clients_at(url: str, settings: ClientSettings | None = None, telemetry: Tele
 
 def _client(address: StateAddress, settings: CallSettings, telemetry: Telemetry | None = None) -> Client:
     transport = _transport(address, settings)
-    options = transport | {"username": address.username, "password": address.password, "db": address.database}
+    options = transport | _credentials(address) | {"db": address.database}
     if address.topology == "cluster":
         nodes = [ClusterNode(host, port) for host, port in address.hosts]
         return Client(RedisCluster(startup_nodes=nodes, **options), settings, telemetry=telemetry)
@@ -39,6 +41,23 @@ def _client(address: StateAddress, settings: CallSettings, telemetry: Telemetry 
         return Client(sentinel.master_for(address.primary), settings, sentinel.sentinels, telemetry)
     ((host, port),) = address.hosts
     return Client(Redis(host=host, port=port, **options), settings, telemetry=telemetry)
+
+
+class MountedCredentials(CredentialProvider):
+    """The credentials of an address whose password is in a file: each new connection takes what is there then."""
+
+    def __init__(self, address: StateAddress) -> None:
+        self._address = address
+
+    def get_credentials(self) -> tuple[str] | tuple[str, str]:
+        password = self._address.read_password() or ""
+        return (self._address.username, password) if self._address.username else (password,)
+
+
+def _credentials(address: StateAddress) -> dict[str, Any]:
+    if address.password_file is not None:
+        return {"credential_provider": MountedCredentials(address)}
+    return {"username": address.username, "password": address.password}
 
 
 def _transport(address: StateAddress, settings: CallSettings) -> dict[str, Any]:
