@@ -8,7 +8,7 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no
 SOURCES := cluster deployments dllm_worker loadtest tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test check golden full redis clients prometheus dashboards chaos bench protos format lock
+.PHONY: help setup serve test check golden full redis clients prometheus helm dashboards chaos bench protos format lock
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -29,7 +29,7 @@ check: setup  ## style, formatting and types
 	$(BIN)/ruff format --check --quiet $(SOURCES)
 	$(BIN)/mypy
 
-test: check  ## check, then every test
+test: check helm  ## check, then every test
 	$(BIN)/pytest -q -n 2 --dist loadgroup
 
 golden: setup  ## replay every case of the reference data
@@ -37,6 +37,9 @@ golden: setup  ## replay every case of the reference data
 
 full: golden redis clients prometheus  ## the slow tests: every golden case, state server and serving mode, fuzzing, other clients
 	$(BIN)/pytest -q -m full
+
+helm: setup  ## fetch helm and kubectl, by which the tests render the chart
+	.ci/helm
 
 redis: setup  ## fetch a redis-server for the slow tests; the others run on Valkey
 	.ci/redis

@@ -176,7 +176,7 @@ def build(config: ClusterConfig, state_url: str) -> Application:
         name="gateway",
         autoscaling_config=gateway_autoscaling(config.name, config.autoscaling, config.gateway.replicas),
         max_ongoing_requests=GATEWAY_ONGOING_REQUESTS,
-        ray_actor_options=_gateway_options(config.gateway),
+        ray_actor_options=gateway_options(config.gateway),
         graceful_shutdown_timeout_s=SHUTDOWN_SECONDS,
     )
     return gateway.bind(config, state_url, workers)
@@ -232,7 +232,8 @@ def actor_options(pool: PoolConfig) -> dict[str, Any]:
     return options
 
 
-def _gateway_options(gateway: GatewayConfig) -> dict[str, Any]:
+def gateway_options(gateway: GatewayConfig) -> dict[str, Any]:
+    """What Ray reserves for a gateway, and the nodes that it may run on."""
     options: dict[str, Any] = {"num_cpus": gateway.cpus}
     return options | {"label_selector": gateway.labels} if gateway.labels else options
 

@@ -17,6 +17,7 @@ from redis.exceptions import ConnectionError
 from cluster.local import PortTaken, completed, record_of, run, with_access_log
 from cluster.runtime import RunningCluster, RuntimeDirectory
 from deployments.config import AdminConfig, ClusterConfig
+from deployments.document import ConfigError
 from tests.cluster.clusters import KEY, configuration
 
 
@@ -151,6 +152,20 @@ def test_an_admin_key_is_made_unless_there_is_one() -> None:
     assert made != opened(completed(configuration()).admin.key)
     own = configuration().model_copy(update={"admin": AdminConfig(port=0, key=SecretStr("an-admin-key-of-mine"))})
     assert opened(completed(own).admin.key) == "an-admin-key-of-mine"
+
+
+def test_an_admin_key_may_be_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("an-admin-key-of-mine\n")
+    config = configuration().model_copy(update={"admin": AdminConfig(port=0, key_file=str(file))})
+    assert record_of(completed(config), "redis://localhost", None).admin_key == "an-admin-key-of-mine"
+    for content in (b"short", "caf\u00e9".encode("latin-1")):
+        file.write_bytes(content)
+        with pytest.raises(ConfigError, match=r"admin\.key_file"):
+            completed(config)
+    file.unlink()
+    with pytest.raises(ConfigError, match=r"admin\.key_file"):
+        completed(config)
 
 
 @pytest.mark.parametrize(

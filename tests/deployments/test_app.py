@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deployments.app import ROUTERS, actor_options, build, deployment_name, served
+from deployments.app import ROUTERS, actor_options, build, deployment_name, gateway_options, served
 from deployments.autoscaling.config import ScalingConfig
 from deployments.autoscaling.trace import read_trace
 from deployments.config import (
@@ -95,6 +95,12 @@ def test_a_replica_is_placed_by_what_its_pool_asks_for() -> None:
         "accelerator_type": "H100",
         "label_selector": {"dllm/pool": "big"},
     }
+
+
+def test_gateways_run_where_their_labels_say() -> None:
+    assert gateway_options(GatewayConfig(cpus=1.0)) == {"num_cpus": 1.0}
+    labels = {"dllm/role": "gateway"}
+    assert gateway_options(GatewayConfig(cpus=1.0, labels=labels)) == {"num_cpus": 1.0, "label_selector": labels}
 
 
 def test_the_name_of_a_deployment_has_no_slash() -> None:

@@ -6,10 +6,11 @@ import asyncio
 
 from deployments.autoscaling.report import QueueReport
 from deployments.execution.objectives import Objectives
-from deployments.gateway.load import CountedQueue, GatewayLoad
+from deployments.gateway.load import CountedQueue, GatewayLoad, counted
 from deployments.telemetry.metrics import MemoryMetrics
 from deployments.tenancy.queue.local import LocalQueue
 from deployments.tenancy.queue.queue import Waiting
+from tests.deployments.gateway.scripted import ScriptedPool, in_memory, model
 
 NAME = "tiny:every"
 
@@ -50,6 +51,14 @@ async def test_what_waits_is_expected_to_cost_what_the_latest_have_cost() -> Non
     await place.queue.end(Waiting("c", "acme", 600, band="flex"), 200)
     assert place.queue.work == 55.0
     assert (await place.report()).waiting == 0
+
+
+def test_only_the_queues_of_the_models_that_are_scaled_are_counted() -> None:
+    scaled, fixed = model(ScriptedPool(lambda request: ()), "scaled"), model(ScriptedPool(lambda request: ()), "fixed")
+    shared = in_memory({"scaled": scaled, "fixed": fixed}, clock=lambda: 0.0)
+    counting, told = counted({"scaled": scaled}, shared)
+    assert set(told) == {name for name in shared.queues if name.startswith("scaled:")} != set()
+    assert all(counting.queues[name] is (told.get(name) or shared.queues[name]) for name in shared.queues)
 
 
 async def test_answers_count_for_their_queue() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from deployments.state.address import StateAddress, redact
@@ -14,6 +16,9 @@ ACCEPTED = {
     ),
     "rediss+cluster://u:p@a:1,b:2": StateAddress("cluster", True, (("a", 1), ("b", 2)), "u", "p"),
     "rediss://host/1?ca=/etc/ca%20.pem": StateAddress("single", True, (("host", 6379),), database=1, ca="/etc/ca .pem"),
+    "redis://u@host?password=/run/state": StateAddress(
+        "single", False, (("host", 6379),), "u", password_file="/run/state"
+    ),
     "rediss+sentinel://a/main?cert=c.pem&key=k.pem": StateAddress(
         "sentinel", True, (("a", 26379),), primary="main", certificate="c.pem", private_key="k.pem"
     ),
@@ -28,9 +33,10 @@ REFUSED = {
     "redis://a,b": "redis+sentinel or redis+cluster",
     "redis://host/name": "a number",
     "redis://host?ca=a.pem": "need a rediss URL",
-    "rediss://host?db=1": "ca, cert and key",
-    "rediss://host?ca=": "ca, cert and key",
-    "rediss://host?ca": "ca, cert and key",
+    "redis://:secret@host?password=/run/state": "given twice",
+    "rediss://host?db=1": "password, ca, cert and key",
+    "rediss://host?ca=": "password, ca, cert and key",
+    "rediss://host?ca": "password, ca, cert and key",
     "rediss://host?cert=secret.pem": "go together",
     "rediss://host?ca=a.pem&key=secret.pem": "go together",
     "redis+sentinel://a,b": "name of its primary",
@@ -62,3 +68,14 @@ def test_any_other_is_refused_without_repeating_it(url: str, reason: str) -> Non
 )
 def test_a_password_is_not_shown(url: str, shown: str) -> None:
     assert redact(url) == shown
+
+
+def test_a_password_may_be_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("s3cret\n")
+    assert StateAddress.parse(f"redis://host?password={file}").read_password() == "s3cret"
+    assert StateAddress.parse("redis://:inline@host").read_password() == "inline"
+    assert StateAddress.parse("redis://host").read_password() is None
+    file.unlink()
+    with pytest.raises(ValueError, match="cannot be read"):
+        StateAddress.parse(f"redis://host?password={file}").read_password()
