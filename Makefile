@@ -8,7 +8,7 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no
 SOURCES := cluster deployments dllm_worker loadtest tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test check golden full redis clients prometheus helm dashboards chaos bench protos format lock
+.PHONY: help setup serve test check golden full redis clients prometheus helm hadolint monitoring dashboards reference schema chaos load bench audit sbom protos format lock
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -35,7 +35,7 @@ test: check helm  ## check, then every test
 golden: setup  ## replay every case of the reference data
 	$(BIN)/python -m dllm_worker.golden tests/golden
 
-full: golden redis clients prometheus  ## the slow tests: every golden case, state server and serving mode, fuzzing, other clients
+full: golden redis clients prometheus helm hadolint monitoring  ## the slow tests: every golden case, state server and serving mode, fuzzing, other clients, the chart as processes, load
 	$(BIN)/pytest -q -m full
 
 helm: setup  ## fetch helm and kubectl, by which the tests render the chart
@@ -47,8 +47,20 @@ redis: setup  ## fetch a redis-server for the slow tests; the others run on Valk
 prometheus: setup  ## fetch prometheus and promtool for the slow tests of rules and dashboards
 	.ci/prometheus
 
+hadolint: setup  ## fetch the linter of the Dockerfile for its slow test
+	.ci/hadolint
+
+monitoring: setup  ## install models of the Prometheus operator's objects for the slow test of the chart's
+	PYTHON=$(PYTHON) .ci/monitoring
+
 dashboards: setup  ## write the Grafana dashboards of the chart again
 	$(BIN)/python -m cluster.monitoring helm/dllm-cluster/dashboards
+
+reference: setup  ## write docs/configuration.md again
+	$(BIN)/python -m cluster.reference >docs/configuration.md
+
+schema: setup  ## write the schema of the chart's values again
+	$(BIN)/python -m cluster.chart_schema >helm/dllm-cluster/values.schema.json
 
 clients: setup  ## install other projects' clients for the slow tests, each in an environment of its own
 	PYTHON=$(PYTHON) .ci/clients
@@ -59,6 +71,12 @@ protos: setup  ## compile the definitions of the gRPC services again
 chaos: setup  ## kill, freeze and cut off the parts of a cluster under load
 	$(BIN)/pytest -q -m chaos tests/chaos
 	$(BIN)/python -m loadtest.chaos
+
+audit: setup  ## look the pinned versions up in the databases of known vulnerabilities
+	.ci/audit
+
+sbom: setup  ## write dist/sbom.json, the bill of materials of .venv
+	.ci/sbom
 
 bench: setup  ## measure the engine, the cost of the stack, and a start from a fresh clone
 	$(BIN)/python -m dllm_worker.bench

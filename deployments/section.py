@@ -13,9 +13,14 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
 class Section(BaseModel):
-    """A part of the tree: immutable, every key known, no value converted from another type."""
+    """A part of the tree: immutable, every key known, no value converted from another type.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+    The string beneath a key is its description in the schema.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
 
 
 def refuse_repetition(path: str, names: list[str]) -> None:

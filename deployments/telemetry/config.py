@@ -15,19 +15,25 @@ Exporter = Literal["none", "console", "file", "otlp"]
 
 
 class TracesConfig(Section):
-    """Where spans go. ``otlp`` sends them to ``endpoint`` by ``protocol`` (null leaves both to the variables
-    ``OTEL_EXPORTER_OTLP_*``), ``file`` appends them to ``file`` as JSON lines.
-
-    Of the requests that bring no decision of their own the gateway records the ``sample`` share; those that bring one
-    are recorded accordingly. ``engine_steps`` is the share of an engine's steps that get a span of their own.
-    """
+    """Where spans go, and which there are."""
 
     exporter: Exporter = "none"
+    """Nowhere, to the error output, to a file, or to a collector."""
+
     endpoint: str | None = Field(default=None, min_length=1)
+    """Where ``otlp`` sends them; null leaves it to the variables ``OTEL_EXPORTER_OTLP_*``."""
+
     protocol: Literal["grpc", "http"] | None = None
+    """How ``otlp`` sends them; null leaves it to the same variables."""
+
     file: str | None = Field(default=None, min_length=1)
+    """The path to which ``file`` appends them as JSON lines."""
+
     sample: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """The share recorded of the requests that bring no decision of their own."""
+
     engine_steps: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """The share of an engine's steps that get a span of their own."""
 
     @model_validator(mode="after")
     def _a_file_is_named(self) -> Self:
@@ -39,10 +45,15 @@ class TracesConfig(Section):
 
 
 class TelemetryConfig(Section):
-    """Traces; the file that gets one line of JSON for each request (null is the gateway's error output); and how many
-    tenants metrics name, the rest being ``other``.
-    """
+    """What the cluster tells of itself, and where."""
 
     traces: TracesConfig = TracesConfig()
+    """Where spans go, and which there are."""
+
     access_log: str | None = Field(default=None, min_length=1)
+    """The path of a file that gets a line of JSON for each request; null is the gateway's error output, and a file of
+    its own under ``dllm up``.
+    """
+
     named_tenants: Annotated[int, Field(ge=0, le=1000)] = 50
+    """How many tenants have a name in metrics; the rest are ``other``."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, AwareDatetime, Field, SecretStr, model_validator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, SecretStr, model_validator
 
 from deployments.gateway.effort import Effort
 from deployments.section import Name, PositiveInt, Section, refuse_repetition
@@ -14,32 +15,66 @@ from deployments.tenancy.keys import KEY_ID, digest_of, parse_key
 from deployments.tenancy.tenant import SCOPES, USUAL_BANDS, Band, KeyRecord, Limits, Scope, Tenant
 
 Rate = Annotated[int, Field(gt=0, le=10**11)]
+
+
+def _moment(value: object) -> object:
+    """YAML has moments of its own; JSON, and with it the document that Ray Serve is given, has them as text."""
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
 Budget = Annotated[int, Field(gt=0, le=2**53)]
 
 
 class TenantLimits(Section):
-    """As :class:`deployments.tenancy.tenant.Limits`; null sets none. Above these bounds the server's numbers are not
-    exact any more.
+    """How much a tenant may do; null sets no limit.
+
+    Work is in work units: position-forwards times the model's ``work_weight``. Above the bounds the server's numbers
+    would not be exact any more.
     """
 
     requests_per_minute: Rate | None = None
+    """Requests a minute."""
+
     tokens_per_minute: Rate | None = None
+    """Tokens of prompts and answers a minute."""
+
     work_per_minute: Rate | None = None
+    """Work a minute."""
+
     concurrency: PositiveInt | None = None
+    """Requests at one time, from their acceptance to their end."""
+
     work_per_day: Budget | None = None
+    """Work a day of UTC."""
+
     work_per_month: Budget | None = None
+    """Work a month of UTC."""
+
     queued: PositiveInt | None = 256
+    """Requests that wait for their turn at one model at one time."""
 
 
 class TenantConfig(Section):
-    """What holds for a tenant, as :class:`deployments.tenancy.tenant.Tenant`; ``models`` null allows all."""
+    """What holds for a tenant."""
 
     name: Name
+    """The name."""
+
     models: list[str] | None = None
+    """The models that it may use; null allows all."""
+
     weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    """Its share beside other tenants that wait for the same replicas."""
+
     bands: list[Band] = Field(default=list(USUAL_BANDS), min_length=1)
+    """The bands that its requests may ask for."""
+
     quality_floor: Effort | None = None
+    """Requests with a lower effort get this one."""
+
     limits: TenantLimits = TenantLimits()
+    """How much it may do."""
 
     def as_tenant(self) -> Tenant:
         """The same as a declared tenant."""
@@ -62,19 +97,34 @@ def _well_formed(key: SecretStr) -> SecretStr:
 class KeyConfig(Section):
     """An API key and the tenant that it speaks for; a tenant that is not declared otherwise has the defaults.
 
-    A key is given as the whole ``key``, or by its ``id`` and the hex ``sha256`` of the whole of it, so that the file
-    holds no secret. It may open less than its tenant: some ``scopes``, some ``models`` (null opens all). After
-    ``expires_at``, which has a time zone, it opens nothing.
+    A key is given as the whole ``key``, or by ``id`` and ``sha256``, so that the file holds no secret.
     """
 
     tenant: Name
+    """The tenant."""
+
     key: Annotated[SecretStr, AfterValidator(_well_formed)] | None = None
+    """The whole key."""
+
     id: Annotated[str, Field(pattern=f"^{KEY_ID}$")] | None = None
+    """Its public part."""
+
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    """The hex SHA-256 of the whole key."""
+
     name: str = Field(default="", max_length=64)
+    """What the operator calls it."""
+
     scopes: list[Scope] = Field(default=list(SCOPES), min_length=1)
+    """What it opens: answers (``generate``), requests that are stored or run in the background (``jobs``), the tenant's
+    usage (``usage:read``).
+    """
+
     models: list[str] | None = None
-    expires_at: AwareDatetime | None = None
+    """The tenant's models that it opens; null opens all of them."""
+
+    expires_at: Moment | None = None
+    """When it opens nothing any more, with a time zone."""
 
     @model_validator(mode="after")
     def _is_given_in_one_way(self) -> Self:

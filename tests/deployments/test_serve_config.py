@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -53,6 +54,15 @@ def test_what_must_not_be_in_it_is_refused_without_repeating_it(changes: dict[st
     assert "s3cret" not in str(refusal.value)
 
 
+def test_a_key_ends_when_it_is_said_to() -> None:
+    until = datetime(2027, 1, 1, tzinfo=UTC)
+    given = config(keys=[{"tenant": "acme", "id": "a1b2c3d4", "sha256": "0" * 64, "expires_at": until}])
+    (served,) = ServeDeploySchema.model_validate(serve_config(given)).applications
+    assert ClusterConfig.model_validate(served.args) == given
+    with pytest.raises(ValueError, match="expires_at"):
+        config(keys=[{"tenant": "acme", "id": "a1b2c3d4", "sha256": "0" * 64, "expires_at": "next year"}])
+
+
 def test_a_key_is_given_by_its_digest() -> None:
     digest = {"tenant": "acme", "id": "a1b2c3d4", "sha256": "0" * 64}
     assert serve_config(config(keys=[digest]))["applications"][0]["args"]["keys"] == [digest]
@@ -61,6 +71,16 @@ def test_a_key_is_given_by_its_digest() -> None:
         serve_config(config(keys=[whole]))
 
 
+def test_ray_serve_builds_the_application_of_the_document() -> None:
+    """As its controller does, with a function and plain data."""
+    from ray.serve._private.api import call_user_app_builder_with_args_if_necessary as call
+
+    (served,) = serve_config(config())["applications"]
+    assert call(application, served["args"])._bound_deployment.name == "gateway"
+    with pytest.raises(ConfigError, match=r"models\.0\.pools\.0\.replicaz: unknown key"):
+        call(application, {**served["args"], "models": [{"id": "x", "checkpoint": "y", "pools": [{"replicaz": 1}]}]})
+
+
 def test_an_application_on_several_nodes_has_a_server_for_its_state() -> None:
     with pytest.raises(ConfigError, match="embedded"):
-        application(ClusterConfig())
+        application({})

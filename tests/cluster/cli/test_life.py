@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import sys
 from http.client import HTTPConnection
 from pathlib import Path
@@ -13,10 +14,16 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from cluster.valkey import free_port
 from tests.cluster.shell import commands_of, dllm
+from tests.docs.pages import page
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found by their environment in /proc")
 
+QUICK_START = """
+set -euo pipefail
+make() { :; }
+"""
 CONFIGURATION = """
 http: {port: 0}
 models: [{id: sudoku, checkpoint: "embedded:tiny-sudoku", pools: [{cpus: 0.2, threads: 1}]}]
@@ -51,3 +58,24 @@ def test_a_cluster_comes_up_in_the_background_serves_and_leaves_nothing(tmp_path
     assert not any(Path(folder).exists() for folder in folders)
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} - {"cluster.yaml"}
     assert left == {f"dllm-{os.getuid()}/{name}" for name in ("lock", "cluster.log", "access.log")}
+
+
+@pytest.mark.full
+def test_the_quick_start_runs_as_it_stands(tmp_path: Path) -> None:
+    """But for its ports, which others may have, and for `make setup`, which has been done."""
+    http, admin, grpc = free_port(), free_port(), free_port()
+    ports = f", port: {admin}}}\\nhttp: {{port: {http}}}\\ngrpc: {{port: {grpc}}}\\n"
+    program = page("docs/quick-start.md").session.replace("8001", str(admin)).replace('"%s"}\\n', f'"%s"{ports}')
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    home = {"PATH": path, "XDG_RUNTIME_DIR": str(tmp_path), "TMPDIR": str(tmp_path), "HOME": str(tmp_path)}
+    command = ["bash", "-c", QUICK_START + program]
+    try:
+        done = subprocess.run(
+            command, cwd=tmp_path, env=os.environ | home, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert "200\n200\n429\n" in done.stdout
+        assert done.stdout.endswith("The cluster has stopped.\n")
+        assert commands_of(tmp_path) == []
+    finally:
+        dllm(tmp_path, "down")
