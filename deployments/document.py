@@ -31,6 +31,11 @@ def load_document(path: Path, kind: type[S]) -> S:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: {error}") from error
+    return typed(tree, kind)
+
+
+def typed(tree: Any, kind: type[S]) -> S:
+    """The tree ``tree`` of plain data; ``None`` is one without keys. Raises :class:`ConfigError`."""
     try:
         return kind.model_validate({} if tree is None else tree)
     except ValidationError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerFast
@@ -30,6 +31,10 @@ class Text:
         if not (path / "tokenizer.json").is_file():
             raise TextError(f"{path}: tokenizer.json is missing")
         return Text(PreTrainedTokenizerFast.from_pretrained(path, local_files_only=True))
+
+    def copy(self) -> Text:
+        """The same for another thread: a tokenizer is in one state for plain text and in another for templates."""
+        return Text(deepcopy(self._tokenizer))
 
     def encode(self, text: str) -> list[int]:
         """Token ids of ``text``. Text that spells a special token is encoded as plain text."""

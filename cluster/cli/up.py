@@ -43,8 +43,10 @@ def _arguments(config: Path | None) -> list[str]:
 
 def _announce(show: Callable[[RunningCluster], str], ready_fd: int | None) -> Callable[[RunningCluster], None]:
     def announce(running: RunningCluster) -> None:
-        typer.echo(show(running))
-        if ready_fd is not None:
+        if ready_fd is None:
+            typer.echo(show(running))
+        else:
+            # The output is a log here, where a key does not belong; who started this shows it.
             report_ready(ready_fd)
 
     return announce

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from deployments.execution.execution import Work
 from deployments.execution.sight import TRACE
+from deployments.gateway.fields import LONGEST_NAME
 from deployments.gateway.pieces import Hole
 from deployments.gateway.shared import queue_name
 from deployments.state.record import RequestRecord
@@ -139,7 +140,8 @@ def headers_of(body: Body, work: Work) -> dict[str, str]:
         headers["x-dllm-effort"] = str(work.plan.effort)
     ignored = sorted(body.ignored())[:MAX_IGNORED_NAMES]
     if ignored:
-        headers["x-dllm-ignored-params"] = ",".join(quote(name[:64], safe="[]", errors="replace") for name in ignored)
+        names = (quote(name[:LONGEST_NAME], safe="[]", errors="replace") for name in ignored)
+        headers["x-dllm-ignored-params"] = ",".join(names)
     return headers
 
 

@@ -13,7 +13,7 @@ BODIED = ("POST", "PUT")
 
 
 class BodyGate:
-    """Takes JSON of at most ``max_bytes``, declared or not, that arrives within ``timeout_seconds``."""
+    """Takes JSON, not compressed, of at most ``max_bytes``, stated or not, that arrives within ``timeout_seconds``."""
 
     def __init__(self, app: ASGIApp, max_bytes: int, timeout_seconds: float) -> None:
         self._app, self._max_bytes, self._timeout = app, max_bytes, timeout_seconds
@@ -24,7 +24,7 @@ class BodyGate:
             return
         headers = Headers(scope=scope)
         body = await self._read(receive, headers.get("content-length", ""))
-        if body and not _is_json(headers.get("content-type", "")):
+        if body and not _is_plain_json(headers):
             raise UnsupportedMediaType
         await self._app(scope, _replaying(body, receive), send)
 
@@ -50,9 +50,10 @@ class BodyGate:
         return RequestTooLarge(f"The body has more than {self._max_bytes} bytes.")
 
 
-def _is_json(content_type: str) -> bool:
-    media_type = content_type.partition(";")[0].strip().lower()
-    return media_type == "application/json"
+def _is_plain_json(headers: Headers) -> bool:
+    """Whether the body says that it is JSON, and as it is: what is compressed has a size that nobody has stated."""
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    return media_type == "application/json" and headers.get("content-encoding", "identity").lower() == "identity"
 
 
 def _replaying(body: bytes, receive: Receive) -> Receive:

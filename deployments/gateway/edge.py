@@ -84,10 +84,8 @@ class _Answer:
 
     def __init__(self, witness: Witness, seen: Observation, headers: Headers, send: Send) -> None:
         self._witness, self.seen, self._send = witness, seen, send
-        self._identity = identity_of(seen)
         client_id = brought_id(headers.get(CLIENT_ID))
-        if client_id is not None:
-            self._identity[CLIENT_ID] = client_id
+        self._beside = {} if client_id is None else {CLIENT_ID: client_id}
         self.status = self.sent = 0
         self.is_complete = False
         self.failure = ""
@@ -96,7 +94,7 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
-            headers.update(self._identity)
+            headers.update(identity_of(self.seen) | self._beside)
             headers["openai-processing-ms"] = str(round(self._witness.seconds(self.seen) * 1000))
         await self._send(message)
         if message["type"] == "http.response.body":

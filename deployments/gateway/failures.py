@@ -20,7 +20,7 @@ from deployments.errors import (
     UnsupportedParameter,
 )
 from deployments.gateway.ascii_json import ascii_json
-from deployments.gateway.fields import UNSUPPORTED
+from deployments.gateway.fields import LONGEST_NAME, UNSUPPORTED
 from deployments.gateway.limit_headers import headers_of_refusal
 
 logger = logging.getLogger(__name__)
@@ -73,5 +73,5 @@ def field_path(location: tuple[str | int, ...]) -> str:
     """A field as clients write it: ``messages[0].content``."""
     path = ""
     for part in location:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+        path += f"[{part}]" if isinstance(part, int) else f".{part[:LONGEST_NAME]}"
     return path.removeprefix(".")

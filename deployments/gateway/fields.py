@@ -6,13 +6,19 @@ import json
 import math
 from typing import Annotated, Any, cast
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from dllm_worker import ranges
 
 UNSUPPORTED = "unsupported_parameter"
+
+LONGEST_NAME = 64
+"""Characters of a field's name as it is told: clients choose it where it is not known."""
+
+MOST_METADATA = 16
+"""Pairs that a client may have kept with its request."""
 
 
 def _is_same(value: object, item: object) -> bool:
@@ -93,6 +99,28 @@ def one_or_many(value: object) -> object:
     return value
 
 
+def _few(value: object) -> object:
+    """Counted before each pair is looked at: a body has room for a hundred thousand of them."""
+    if isinstance(value, dict) and len(value) > MOST_METADATA:
+        raise PydanticCustomError("too_many_pairs", "at most {most} pairs are kept", {"most": MOST_METADATA})
+    return value
+
+
+class Options(BaseModel):
+    """A part of a body that takes no fields but its own."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _first_unknown_alone(cls, value: object) -> object:
+        """One unknown field is enough to be refused, and each would take room and time to tell of."""
+        if not isinstance(value, dict):
+            return value
+        unknown = next((name for name in value if name not in cls.model_fields), None)
+        return {name: held for name, held in value.items() if name in cls.model_fields or name is unknown}
+
+
 def example(**fields: object) -> ConfigDict:
     """A body that runs, for ``openapi.json``."""
     return ConfigDict(json_schema_extra={"examples": [cast("JsonDict", {"model": "tiny-code", **fields})]})
@@ -102,6 +130,12 @@ Null = Annotated[None, only()]
 PositiveInt = Annotated[int, Field(ge=1)]
 Text = Annotated[str, AfterValidator(_unicode)]
 Label = Annotated[Text, Field(max_length=512)]
+ModelName = Annotated[str, Field(max_length=256), AfterValidator(_unicode)]
+Metadata = Annotated[
+    dict[Annotated[Text, Field(max_length=64)], Label],
+    Field(max_length=MOST_METADATA),
+    BeforeValidator(_few, json_schema_input_type=dict[str, str]),
+]
 Stop = Annotated[
     list[Annotated[Text, Field(min_length=1, max_length=256)]],
     Field(max_length=4),

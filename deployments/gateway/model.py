@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from deployments.autoscaling.config import ObjectiveConfig
 from deployments.errors import ModelNotFound
 from deployments.gateway.diffusion import defaults_json, efforts_json, parameters
+from deployments.gateway.planning import LongTexts
 from dllm_worker.capabilities import capabilities
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Model:
     pool: Pool
     work_weight: float = 1.0
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    long_texts: LongTexts = field(default_factory=LongTexts)
 
     def as_json(self, created: int) -> dict[str, Any]:
         """The model object of the API; ``dllm`` holds the capabilities that requests are checked against."""

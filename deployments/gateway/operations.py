@@ -17,6 +17,7 @@ from deployments.gateway.context import Gateway
 from deployments.gateway.idempotency import HEADER as IDEMPOTENCY
 from deployments.gateway.model import Model, find_model
 from deployments.gateway.plan import Plan, Planner
+from deployments.gateway.planning import planned
 from deployments.gateway.responses.body import ResponsesBody, told_of_responses
 from deployments.gateway.responses.response import ENDPOINT as RESPONSES
 from deployments.gateway.responses.response import asked_json
@@ -59,7 +60,7 @@ async def response(gateway: Gateway, arrival: Arrival, body: ResponsesBody) -> B
     _refuse_unknown(gateway, arrival, body)
     model = _model(gateway, arrival, body.model)
     with told_of_responses():
-        plan = _planner(gateway, arrival, model, gateway.new_id("resp")).chat(body.as_chat())
+        plan = await _planned(gateway, arrival, model, "resp", lambda planner: planner.chat(body.as_chat()))
     telling = {"response": asked_json(body)}
     (work,) = _works(gateway, arrival, body, model, plan, RESPONSES, telling, durable=body.is_stored)
     begun = await begin(gateway, arrival, [work], outlives_client=bool(body.background))
@@ -72,7 +73,7 @@ async def _generate(
     body: GenerationBody,
     endpoint: str,
     prefix: str,
-    planned: Callable[[Planner], Plan],
+    make: Callable[[Planner], Plan],
     choices: int = 1,
 ) -> Begun:
     _note(arrival, body, endpoint)
@@ -83,7 +84,7 @@ async def _generate(
     _require_stream(body)
     _refuse_unknown(gateway, arrival, body)
     model = _model(gateway, arrival, body.model)
-    plan = planned(_planner(gateway, arrival, model, gateway.new_id(prefix)))
+    plan = await _planned(gateway, arrival, model, prefix, make)
     options = body.stream_options
     telling = {"include_usage": bool(options and options.include_usage), "store_stream": stored, "choices": choices}
     works = _works(gateway, arrival, body, model, plan, endpoint, telling, durable=stored, choices=choices)
@@ -127,11 +128,15 @@ def _model(gateway: Gateway, arrival: Arrival, name: str) -> Model:
     return model
 
 
-def _planner(gateway: Gateway, arrival: Arrival, model: Model, answer_id: str) -> Planner:
-    """The planner of one request, with the terms that its headers and its tenant set."""
+async def _planned(
+    gateway: Gateway, arrival: Arrival, model: Model, prefix: str, make: Callable[[Planner], Plan]
+) -> Plan:
+    """The plan of one request, with the terms that its headers and its tenant set."""
     terms = terms_of(arrival.headers, arrival.tenant, model.pool, gateway.clock())
     seed, length = gateway.new_seed(), gateway.settings.default_max_tokens
-    return Planner(model.description, model.text, length, answer_id, seed, arrival.tenant.cache_salt, terms)
+    answer_id, salt = gateway.new_id(prefix), arrival.tenant.cache_salt
+    planner = Planner(model.description, model.text, length, answer_id, seed, salt, terms)
+    return await planned(planner, make, len(arrival.payload), model.long_texts)
 
 
 def _require_scopes(arrival: Arrival, *, stored: bool) -> None:

@@ -99,6 +99,7 @@ class Planner:
         """A template whose holes are filled. Text before the first one is context, where the model has context."""
         first, *rest = body.template.split(body.hole)
         lengths = _hole_lengths(body, len(rest))
+        self._require_room_of_holes(sum(lengths))
         lead, tokens = self.text.encode(first), [self.text.encode(text) for text in rest]
         pieces: list[Piece] = []
         for length, text, ids in zip(lengths, rest, tokens, strict=True):
@@ -180,6 +181,14 @@ class Planner:
         request, effort = settle(request, body.reasoning_effort, spec, chosen(body, spec), self.terms)
         affinity = self.terms.affinity(body.prompt_cache_key)
         return Plan(request, pieces, watch=watch(body), affinity=affinity, effort=effort)
+
+    def _require_room_of_holes(self, positions: int) -> None:
+        """Looked at before any text is encoded: there may be as many pieces of it as characters in the template."""
+        most = self._spec.max_canvas_length
+        if positions > most:
+            raise ContextLengthExceeded(
+                f"The holes alone need a canvas of {positions} positions; this model has {most}."
+            )
 
     def _require_room(self, request: Request, template: int) -> None:
         """The template, and what of the prompt shares its canvas, must fit the largest canvas and the context."""

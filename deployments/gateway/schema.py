@@ -20,7 +20,10 @@ from deployments.gateway.effort import Effort
 from deployments.gateway.fields import (
     UNSUPPORTED,
     Label,
+    Metadata,
+    ModelName,
     Null,
+    Options,
     PositiveInt,
     Stop,
     Text,
@@ -39,19 +42,15 @@ MOST_CHOICES = 16
 CanvasFormat = Literal["patch", "snapshot"]
 
 
-class StreamOptions(BaseModel):
+class StreamOptions(Options):
     """What else a stream should carry."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     include_usage: bool = False
     include_obfuscation: Annotated[None, only(False)] = None
 
 
-class Cache(BaseModel):
+class Cache(Options):
     """How keys and values are reused within a canvas by a model that can only do so approximately."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     kind: CacheKind | None = None
     refresh_every: Annotated[int, within(ranges.CACHE["refresh_every"])] | None = None
@@ -59,10 +58,8 @@ class Cache(BaseModel):
     after: Annotated[int, within(ranges.CACHE["after"])] | None = None
 
 
-class Diffusion(BaseModel):
+class Diffusion(Options):
     """How the canvas is denoised and whether the client watches; what is left out comes from the model."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
     stream: Literal["committed", "canvas"] = "committed"
     canvas_format: CanvasFormat = "patch"
@@ -93,10 +90,8 @@ class Diffusion(BaseModel):
     seed_canvas: Null = None
 
 
-class ResponseFormat(BaseModel):
+class ResponseFormat(Options):
     """The form of the answer, which is text."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     type: Annotated[None, only("text")]
 
@@ -106,7 +101,7 @@ class GenerationBody(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="allow", allow_inf_nan=False)
 
-    model: Text
+    model: ModelName
     temperature: Annotated[float, within(ranges.SAMPLING["temperature"])] | None = None
     top_p: Annotated[float, within(ranges.SAMPLING["top_p"])] | None = None
     seed: Annotated[int, within(ranges.SAMPLING["seed"])] | None = None
@@ -119,7 +114,7 @@ class GenerationBody(BaseModel):
     user: Label | None = None
     safety_identifier: Label | None = None
     prompt_cache_key: Label | None = None
-    metadata: Annotated[dict[Annotated[Text, Field(max_length=64)], Label], Field(max_length=16)] | None = None
+    metadata: Metadata | None = None
     service_tier: ServiceTier | None = None
     logit_bias: Annotated[None, only({})] = None
     presence_penalty: Annotated[None, only(0)] = None
@@ -190,10 +185,8 @@ class ChoicesBody(GenerationBody):
         return name, self.max_completion_tokens or self.max_tokens
 
 
-class Prediction(BaseModel):
+class Prediction(Options):
     """An answer that is thought likely, such as a text that is to be changed in a few places."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     type: Literal["content"]
     content: Annotated[Text, BeforeValidator(flattened, json_schema_input_type=str | list[dict[str, Any]])]
@@ -204,7 +197,7 @@ class ChatBody(ChoicesBody):
 
     model_config = example(messages=[{"role": "user", "content": "Write a Python function that adds two numbers."}])
 
-    messages: Annotated[list[Message], Field(min_length=1)]
+    messages: Annotated[list[Message], Field(min_length=1, fail_fast=True)]
     logprobs: bool | None = None
     top_logprobs: Annotated[int, within(ranges.LOGPROBS)] | None = None
     modalities: Annotated[None, only(["text"])] = None
@@ -275,7 +268,7 @@ class InfillBody(GenerationBody):
     model_config = example(template="def {{hole}}(a, b):\n    return {{hole}}\n", hole_tokens=[4, 8])
 
     template: Text
-    hole: Annotated[Text, Field(min_length=1)] = "{{hole}}"
+    hole: Annotated[Text, Field(min_length=1, max_length=256)] = "{{hole}}"
     hole_tokens: Annotated[int | list[int], PlainValidator(one_or_many, json_schema_input_type=int | list[int])] = 16
     n: Annotated[None, only(1)] = None
     stop: Annotated[None, only([])] = None

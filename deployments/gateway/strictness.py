@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from deployments.errors import InvalidRequest, UnknownParameter
+from deployments.gateway.fields import LONGEST_NAME
 
 HEADER = "x-dllm-strict"
 VALUES = {"true": True, "false": False}
@@ -20,4 +21,4 @@ def refuse_unknown(ignored: Iterable[str], header: str | None, *, usually: bool)
         return
     unknown = next(iter(ignored), None)
     if unknown is not None:
-        raise UnknownParameter("This parameter is not known.", parameter=unknown)
+        raise UnknownParameter("This parameter is not known.", parameter=unknown[:LONGEST_NAME])

@@ -30,7 +30,7 @@ from deployments.telemetry.tracing import context_of
 if TYPE_CHECKING:
     from deployments.gateway.context import Gateway
 
-REQUEST_ID, TRACEPARENT, TRACESTATE = "x-request-id", "traceparent", "tracestate"
+REQUEST_ID, TRACEPARENT, TRACESTATE, QUEUE = "x-request-id", "traceparent", "tracestate", "x-dllm-queue-ms"
 
 UNKNOWN = "unknown"
 """The label of a request that names no model which is served, or was refused before that was known. A client makes no
@@ -88,10 +88,13 @@ class Witness:
 
 
 def identity_of(seen: Observation) -> dict[str, str]:
-    """What every answer says of its request: its id, and the ``traceparent`` of its root span."""
+    """What every answer says of its request: its id, the ``traceparent`` of its root span and, if that is known by now,
+    how long it waited for its turn.
+    """
     span = seen.span.get_span_context()
     traceparent = f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"
-    return {REQUEST_ID: seen.request_id, TRACEPARENT: traceparent}
+    waited = {} if seen.queue_seconds is None else {QUEUE: str(round(seen.queue_seconds * 1000))}
+    return {REQUEST_ID: seen.request_id, TRACEPARENT: traceparent, **waited}
 
 
 @contextmanager

@@ -54,3 +54,12 @@ def test_a_user_cannot_write_special_tokens() -> None:
 def test_a_model_without_a_chat_template_says_so() -> None:
     with pytest.raises(TextError, match="no chat template"):
         Text.load(resolve_checkpoint("embedded:tiny-sudoku")).chat([{"role": "user", "content": "x"}])
+
+
+def test_a_copy_is_in_a_state_of_its_own() -> None:
+    copy = TEXT.copy()
+    special = "<|endoftext|>"
+    plain = TEXT.encode(special)
+    copy.chat([{"role": "user", "content": "hi"}])
+    assert TEXT.encode(special) == plain == copy.encode(special)
+    assert copy._tokenizer is not TEXT._tokenizer

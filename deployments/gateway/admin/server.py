@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+from deployments.gateway.http_bounds import BoundedHttp
+
 BACKLOG = 128
 GRACE_SECONDS = 2
 
@@ -30,6 +32,7 @@ async def serve_admin(app: ASGIApp, host: str, port: int) -> None:
     """
     config = uvicorn.Config(
         app,
+        http=BoundedHttp,
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -13,6 +13,8 @@ REMAINING = "x-dllm-remaining-ms"
 
 RAY_REQUEST_ID = "request_id"
 OURS = frozenset({REQUEST_ID, REMAINING, RAY_REQUEST_ID})
+ORDERS = frozenset({"application", "multiplexed_model_id", "session_id"})
+"""Metadata by which a client would tell Ray Serve where a call goes."""
 
 
 class Call:
@@ -24,8 +26,9 @@ class Call:
         self._details = ""
 
     def invocation_metadata(self) -> Sequence[tuple[str, str | bytes]]:
-        """As it was sent, but with one id, which is Ray's too, and the time that is left."""
-        brought = [(name, value) for name, value in self._context.invocation_metadata() or () if name not in OURS]
+        """As it was sent, but with one id, which is Ray's too, and the time that is left, and without orders."""
+        sent = self._context.invocation_metadata() or ()
+        brought = [(name, value) for name, value in sent if name not in OURS | ORDERS]
         identity = [(REQUEST_ID, self.request_id), (RAY_REQUEST_ID, self.request_id)]
         remaining = self._context.time_remaining()
         budget = [] if remaining is None else [(REMAINING, str(int(remaining * 1000)))]

@@ -84,11 +84,11 @@ class Calls:
             try:
                 with within(call.seen):
                     stream = await work(self.gateway, await self._arrival(request, envelope, call.seen), request)
-                beside: Mapping[str, str] = {**call.identity, **stream.headers}
+                is_first = True
                 async with aclosing(stream.events) as events:
                     async for event in events:
-                        yield call.reply(response(event=event), beside)
-                        beside = {}
+                        yield call.reply(response(event=event), {**call.identity, **stream.headers} if is_first else {})
+                        is_first = False
                 call.completed()
             except Exception as error:
                 yield call.failed(error)

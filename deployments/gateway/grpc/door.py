@@ -16,6 +16,7 @@ from contextlib import aclosing, contextmanager
 from typing import Any, NoReturn, Protocol
 
 import grpc
+from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status
 from grpc_status.rpc_status import to_status
 from opentelemetry.trace import Tracer
@@ -24,6 +25,7 @@ from deployments.errors import (
     ClientClosedRequest,
     DeadlineExceeded,
     InternalError,
+    InvalidRequest,
     Overloaded,
     ServingError,
     Unavailable,
@@ -53,6 +55,11 @@ class Server(Protocol):
     """The part of Ray Serve's server that makes a handler of a method."""
 
     service_handler_factory: Factory
+    _override_method_handler: Callable[..., grpc.RpcMethodHandler[Any, Any]]
+
+
+class Unreadable:
+    """In place of a request whose bytes are not of its type."""
 
 
 @contextmanager
@@ -60,22 +67,38 @@ def behind_the_door(server: Server, tracer: Tracer) -> Iterator[None]:
     """The methods that are added to ``server`` meanwhile are called through the door; ``tracer`` makes the spans of
     their streams.
     """
-    factory = server.service_handler_factory
+    factory, override = server.service_handler_factory, server._override_method_handler
+
+    def tolerant(service_method: str, method_handler: Any) -> grpc.RpcMethodHandler[Any, Any]:
+        return override(service_method, method_handler._replace(request_deserializer=_read(method_handler)))
 
     def through_the_door(service_method: str, streaming_type: Any) -> Handler:
         handler = factory(service_method=service_method, streaming_type=streaming_type)
         return _streaming(handler, tracer) if streaming_type == "unary_stream" else _unary(handler)
 
-    server.service_handler_factory = through_the_door
+    server.service_handler_factory, server._override_method_handler = through_the_door, tolerant
     try:
         yield
     finally:
-        server.service_handler_factory = factory
+        server.service_handler_factory, server._override_method_handler = factory, override
+
+
+def _read(method_handler: Any) -> Callable[[bytes], Any]:
+    """gRPC tells of a request that cannot be read as of a defect of the server, in the words of the exception."""
+
+    def read(data: bytes) -> Any:
+        try:
+            return method_handler.request_deserializer(data)
+        except DecodeError:
+            return Unreadable()
+
+    return read
 
 
 def _unary(handler: Callable[[Any, Call], Awaitable[bytes]]) -> Handler:
     async def answer(request: Any, context: Context) -> bytes:
         call = _call(context)
+        await _require_readable(request, context, call)
         try:
             data = await handler(request, call)
         except Exception:
@@ -93,6 +116,7 @@ def _unary(handler: Callable[[Any, Call], Awaitable[bytes]]) -> Handler:
 def _streaming(handler: Callable[[Any, Call], AsyncGenerator[bytes]], tracer: Tracer) -> Handler:
     async def answer(request: Any, context: Context) -> AsyncGenerator[bytes]:
         call = _call(context)
+        await _require_readable(request, context, call)
         with Outflow(tracer) as outflow:
             async with aclosing(_replies(call, handler(request, call))) as replies:
                 async for reply in replies:
@@ -106,6 +130,11 @@ def _streaming(handler: Callable[[Any, Call], AsyncGenerator[bytes]], tracer: Tr
                             yield reply.payload
 
     return answer
+
+
+async def _require_readable(request: Any, context: Context, call: Call) -> None:
+    if isinstance(request, Unreadable):
+        await _fail(context, _told(InvalidRequest("The bytes are no message of this method."), call))
 
 
 async def _replies(call: Call, received: AsyncGenerator[bytes]) -> AsyncGenerator[Reply]:
@@ -129,6 +158,11 @@ def _refusal(call: Call) -> Reply:
         error = ClientClosedRequest()
     else:
         logger.warning("call %s was not answered: %s", call.request_id, call.details())
+    return _told(error, call)
+
+
+def _told(error: ServingError, call: Call) -> Reply:
+    """The end of a call that failed before it came to a gateway, or never came there."""
     status = status_of(error, call.request_id, os.urandom(1)[0] / 256)
     return Reply(status.SerializeToString(), {"x-request-id": call.request_id}, failed=True)
 

@@ -29,9 +29,13 @@ class WatchedCall:
     def __init__(self, witness: Witness, method: str, headers: Mapping[str, str], *, quiet: bool = False) -> None:
         self._witness, self._method, self._quiet = witness, method, quiet
         self.seen = witness.open(method, headers)
-        self.identity = identity_of(self.seen)
         self._failure = ClientClosedRequest.code
         self._sent = 0
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """The metadata of every answer, as it is known by now."""
+        return identity_of(self.seen)
 
     def reply(self, message: Message, metadata: Mapping[str, str]) -> Reply:
         """A message of the answer."""

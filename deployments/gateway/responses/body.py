@@ -16,7 +16,19 @@ from pydantic_core import PydanticCustomError
 from deployments.errors import InvalidRequest
 from deployments.gateway.bands import ServiceTier
 from deployments.gateway.effort import Effort
-from deployments.gateway.fields import UNSUPPORTED, Label, Null, PositiveInt, Text, example, only, within
+from deployments.gateway.fields import (
+    UNSUPPORTED,
+    Label,
+    Metadata,
+    ModelName,
+    Null,
+    Options,
+    PositiveInt,
+    Text,
+    example,
+    only,
+    within,
+)
 from deployments.gateway.schema import ChatBody, Diffusion, Message, ResponseFormat
 from dllm_worker import ranges
 
@@ -64,10 +76,8 @@ class InputMessage(BaseModel):
     content: Annotated[Text, BeforeValidator(_joined, json_schema_input_type=str | list[dict[str, Any]])]
 
 
-class Reasoning(BaseModel):
+class Reasoning(Options):
     """How much work the answer is worth."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     effort: Effort | None = None
     summary: Null = None
@@ -76,19 +86,15 @@ class Reasoning(BaseModel):
     mode: Annotated[None, only("standard")] = None
 
 
-class TextOptions(BaseModel):
+class TextOptions(Options):
     """The form of the text."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     format: ResponseFormat | None = None
     verbosity: Annotated[None, only("medium")] = None
 
 
-class EventOptions(BaseModel):
+class EventOptions(Options):
     """What else a stream should carry."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     include_obfuscation: Annotated[None, only(False)] = None
 
@@ -100,10 +106,10 @@ class ResponsesBody(BaseModel):
         frozen=True, strict=True, extra="allow", allow_inf_nan=False, **example(input="Write a Python function.")
     )
 
-    model: Text
+    model: ModelName
     input: Annotated[
         list[InputMessage],
-        Field(min_length=1),
+        Field(min_length=1, fail_fast=True),
         BeforeValidator(_messages, json_schema_input_type=str | list[InputMessage]),
     ]
     instructions: Text | None = None
@@ -120,7 +126,7 @@ class ResponsesBody(BaseModel):
     user: Label | None = None
     safety_identifier: Label | None = None
     prompt_cache_key: Label | None = None
-    metadata: Annotated[dict[Annotated[Text, Field(max_length=64)], Label], Field(max_length=16)] | None = None
+    metadata: Metadata | None = None
     text: TextOptions | None = None
     service_tier: ServiceTier | None = None
     previous_response_id: Null = None

@@ -80,6 +80,14 @@ async def test_ids_and_trace_come_back() -> None:
     assert headers["openai-processing-ms"] == "0"
 
 
+async def test_the_wait_for_a_place_is_told_where_it_is_known() -> None:
+    async with client(gateway(saying("ok"))) as http:
+        answer = await http.post("/v1/completions", json={"model": "tiny", "prompt": "a", "max_tokens": 4})
+        models = await http.get("/v1/models")
+    assert answer.headers["x-dllm-queue-ms"] == "0"
+    assert "x-dllm-queue-ms" not in models.headers
+
+
 async def test_who_brings_no_id_is_given_one() -> None:
     async with client(gateway(saying("ok"))) as http:
         headers = (await http.get("/v1/models", headers={"x-request-id": "not an id"})).headers

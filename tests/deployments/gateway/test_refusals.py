@@ -252,6 +252,15 @@ async def test_only_json_is_taken(content_type: str) -> None:
     assert (response.status_code, response.json()["error"]["code"]) == (415, "unsupported_media_type")
 
 
+@pytest.mark.parametrize(
+    ("encoding", "status"), [("gzip", 415), ("br", 415), ("identity, gzip", 415), ("identity", 200)]
+)
+async def test_nothing_is_decompressed(encoding: str, status: int) -> None:
+    async with client(gateway(saying("ok"))) as http:
+        response = await http.post(PATHS["chat"], json=CHAT, headers={"content-encoding": encoding})
+    assert response.status_code == status
+
+
 async def chunked(size: int) -> AsyncIterator[bytes]:
     for _ in range(size):
         yield b" " * 100

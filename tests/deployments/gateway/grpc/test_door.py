@@ -38,7 +38,14 @@ Unary = Callable[[Call], bytes]
 
 @asynccontextmanager
 async def door(answer: Unary, *before: Reply) -> AsyncIterator[HealthStub]:
-    """A client of a server whose handlers give ``before``, if they stream, and then what ``answer`` gives."""
+    """A client of that."""
+    async with listening(answer, *before) as channel:
+        yield HealthStub(channel)
+
+
+@asynccontextmanager
+async def listening(answer: Unary, *before: Reply) -> AsyncIterator[grpc.aio.Channel]:
+    """A channel to a server whose handlers give ``before``, if they stream, and then what ``answer`` gives."""
 
     async def unary(request: Any, call: Call) -> bytes:
         return answer(call)
@@ -55,7 +62,7 @@ async def door(answer: Unary, *before: Reply) -> AsyncIterator[HealthStub]:
     await server.start()
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            yield HealthStub(channel)
+            yield channel
     finally:
         await server.stop(None)
 
@@ -162,3 +169,35 @@ async def test_a_client_that_leaves_ends_the_method() -> None:
         async with asyncio.timeout(10):
             await ended.wait()
     await server.stop(None)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("data", [b"\xff\xff\xff", b"\x0a\xff", b"\x0a\x02\xff\xfe", b"\x0b" * 200])
+async def test_bytes_that_are_no_message_are_the_clients_fault(data: bytes, stream: bool) -> None:
+    def never(call: Call) -> bytes:
+        raise AssertionError
+
+    async with listening(never) as channel:
+        unary: Any = channel.unary_unary("/grpc.health.v1.Health/Check")
+        streaming: Any = channel.unary_stream("/grpc.health.v1.Health/Watch")
+        call: Any = streaming(data) if stream else unary(data)
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            _ = [answer async for answer in call] if stream else await call
+    info = ErrorInfo()
+    assert failed.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert from_call(failed.value).details[0].Unpack(info)
+    assert info.reason == "invalid_request_error"
+
+
+@pytest.mark.parametrize("name", ["application", "multiplexed_model_id", "session_id"])
+async def test_nobody_gives_orders_to_ray_serve(name: str) -> None:
+    seen: list[str] = []
+
+    def note(call: Call) -> bytes:
+        seen.extend(key for key, _ in call.invocation_metadata())
+        return Reply(SERVING).SerializeToString()
+
+    async with door(note) as health:
+        await health.Check(HealthCheckRequest(), metadata=((name, "a"), ("mine", "b")))
+    assert name not in seen
+    assert "mine" in seen
