@@ -8,7 +8,7 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no
 SOURCES := cluster deployments dllm_worker loadtest tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test check golden full redis clients prometheus helm hadolint monitoring dashboards reference schema chaos load bench audit sbom protos format lock
+.PHONY: help setup serve test check golden full redis clients prometheus helm hadolint monitoring dashboards reference schema chaos load aiperf bench audit sbom protos format lock
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -71,6 +71,13 @@ protos: setup  ## compile the definitions of the gRPC services again
 chaos: setup  ## kill, freeze and cut off the parts of a cluster under load
 	$(BIN)/pytest -q -m chaos tests/chaos
 	$(BIN)/python -m loadtest.chaos
+
+aiperf: setup  ## install another project's load generator, about a gigabyte, to compare with
+	PYTHON=$(PYTHON) .ci/aiperf
+
+load: setup  ## load the cluster that runs here; SCENARIO=ramp names another scenario
+	$(BIN)/locust -f loadtest/locustfile.py --headless --only-summary \
+	  --scenario loadtest/scenarios/$(or $(SCENARIO),two-minutes).yaml
 
 audit: setup  ## look the pinned versions up in the databases of known vulnerabilities
 	.ci/audit

@@ -66,6 +66,7 @@ GATEWAY_ONGOING_REQUESTS = 4096
 """The engines' queues bound the requests in flight; this only has to be higher than they are together."""
 
 SHUTDOWN_SECONDS = 5.0
+"""Of a replica, which parks what it runs between two steps."""
 
 WORKER_HEALTH_PERIOD_SECONDS = 1.0
 WORKER_HEALTH_TIMEOUT_SECONDS = 3.0
@@ -177,7 +178,7 @@ def build(config: ClusterConfig, state_url: str) -> Application:
         autoscaling_config=gateway_autoscaling(config.name, config.autoscaling, config.gateway.replicas),
         max_ongoing_requests=GATEWAY_ONGOING_REQUESTS,
         ray_actor_options=gateway_options(config.gateway),
-        graceful_shutdown_timeout_s=SHUTDOWN_SECONDS,
+        graceful_shutdown_timeout_s=config.gateway.drain_seconds,
     )
     return gateway.bind(config, state_url, workers)
 

@@ -8,15 +8,19 @@ from ray.serve import Application
 
 from deployments.app import build
 from deployments.config import EMBEDDED, ClusterConfig
-from deployments.document import ConfigError
+from deployments.document import ConfigError, typed
 from deployments.gateway.grpc.services import SERVICER_FUNCTIONS
 from deployments.state.address import StateAddress
 
 IMPORT_PATH = "deployments.serve_config:application"
 
 
-def application(config: ClusterConfig) -> Application:
-    """What ``import_path`` names: Ray Serve calls it with ``args``. Raises :class:`ConfigError`."""
+def application(args: dict[str, Any]) -> Application:
+    """What ``import_path`` names: Ray Serve calls it with ``args``. Raises :class:`ConfigError`.
+
+    Serve itself would only take a type that is not written as a string, and would repeat a bad value in its status.
+    """
+    config = typed(args, ClusterConfig)
     refuse_what_is_local(config)
     return build(config, config.state.url)
 

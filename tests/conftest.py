@@ -25,7 +25,7 @@ def valkey_url() -> Iterator[str]:
         yield server.url
 
 
-ON_RAY = ("tests/chaos/", "tests/end_to_end/", "tests/cluster/cli/test_life.py")
+ON_RAY = ("tests/chaos/", "tests/end_to_end/", "tests/install/", "tests/security/", "tests/cluster/cli/test_life.py")
 """Where tests have a Ray of their own, besides the modules that import ``tests.deployments.rays``."""
 
 

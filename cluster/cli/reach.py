@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -39,15 +40,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @contextmanager
-def admin_client(context: typer.Context, url: str | None) -> Iterator[AdminClient]:
-    """A client of the operator; what it raises ends the command. The context's object is its transport, if there is
-    one.
+def admin_client(context: typer.Context, url: str | None, key_file: Path | None = None) -> Iterator[AdminClient]:
+    """A client of the operator, with the key in ``key_file`` if there is one; what it raises ends the command. The
+    context's object is its transport, if there is one.
     """
     if url is None:
-        running = _running()
+        running = running_cluster()
         url, key = running.admin_url, running.admin_key
     else:
-        key = os.environ.get(ADMIN_KEY) or _missing(ADMIN_KEY)
+        key = _read_key(key_file) if key_file else os.environ.get(ADMIN_KEY) or _missing(ADMIN_KEY)
     with _told(), AdminClient(url, key, transport=context.obj) as client:
         yield client
 
@@ -57,7 +58,7 @@ def tenant_client(context: typer.Context, url: str | None) -> Iterator[Client]:
     """A client of a tenant; as :func:`admin_client`."""
     key = os.environ.get(API_KEY)
     if url is None:
-        running = _running()
+        running = running_cluster()
         url, key = running.base_url, key or running.api_key
     with _told(), Client(url, key or _missing(API_KEY), transport=context.obj) as client:
         yield client
@@ -85,11 +86,19 @@ def _told() -> Iterator[None]:
         fail(str(error))
 
 
-def _running() -> RunningCluster:
+def running_cluster() -> RunningCluster:
+    """The cluster that runs here, or the end of the command."""
     running = RuntimeDirectory.of_user().read()
     if running is None:
         fail("no cluster is running here; give its address")
     return running
+
+
+def _read_key(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8").strip() or _missing(f"the admin key in {file}")
+    except (OSError, UnicodeDecodeError) as error:
+        fail(f"the admin key cannot be read: {error}")
 
 
 def _missing(name: str) -> NoReturn:

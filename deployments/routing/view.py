@@ -143,13 +143,14 @@ class PoolView:
             return choose(views, demand, self._clock() - self._stale_seconds, self._random)
 
     def forecast(self, demand: Demand) -> Forecast | None:
-        """What a run would meet where it waits least; ``None`` before any has ended, or without replicas.
+        """What a run would meet where it waits least; ``None`` before any has ended, and without a replica whose rate
+        is known.
 
         No wait is foretold at a replica that was silent for long and has no run of this gateway's.
         """
         with self._lock:
             accounts = [account for name, account in self._accounts.items() if self.offered(name)]
-            if not accounts or not self._pace.rate:
+            if not self._pace.rate or not any(account.view.rate for account in accounts):
                 return None
             reference = reference_rate([account.view for account in accounts])
             wait = min(self._first_step(account, reference) for account in accounts)

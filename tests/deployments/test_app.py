@@ -103,6 +103,11 @@ def test_gateways_run_where_their_labels_say() -> None:
     assert gateway_options(GatewayConfig(cpus=1.0, labels=labels)) == {"num_cpus": 1.0, "label_selector": labels}
 
 
+def test_a_gateway_that_stops_waits_for_its_answers() -> None:
+    config = ClusterConfig(gateway=GatewayConfig(drain_seconds=45))
+    assert build(config, "redis://localhost")._bound_deployment._deployment_config.graceful_shutdown_timeout_s == 45
+
+
 def test_the_name_of_a_deployment_has_no_slash() -> None:
     assert deployment_name(model(PoolConfig()), PoolConfig()) == "worker:org--code:default"
 

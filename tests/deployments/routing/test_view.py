@@ -224,6 +224,20 @@ def test_a_wait_is_foretold_where_no_replica_has_a_place(view: PoolView, clock: 
     assert view.forecast(RUNS[0]) == Forecast(wait=3.0, run=1.0)
 
 
+def test_no_wait_is_foretold_before_a_replica_was_measured(view: PoolView, clock: Clock) -> None:
+    """As when all replicas have just taken the places of others: what lies there is no time yet."""
+    send(view, RUNS[0], "a")
+    view.heard(RUNS[0], Progress(replica="a"))
+    clock.now += 1
+    view.heard(RUNS[0], finish(work=100))
+    view.ended(RUNS[0])
+    view.offer(["new"])
+    view.observe("new", Figures(free_places=0, backlog=600))
+    assert view.forecast(RUNS[0]) is None
+    view.observe("new", Figures(free_places=0, backlog=600, rate=100.0))
+    assert view.forecast(RUNS[0]) == Forecast(wait=6.0, run=1.0)
+
+
 @pytest.mark.parametrize("reason", ["abort", "deadline"])
 def test_runs_that_were_cut_short_teach_nothing(view: PoolView, clock: Clock, reason: str) -> None:
     send(view, RUNS[0], "a")

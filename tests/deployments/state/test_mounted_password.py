@@ -39,7 +39,8 @@ async def test_the_server_is_opened_by_what_is_in_the_file(valkey: Place, tmp_pa
 async def test_each_connection_takes_what_is_there_then(valkey: Place, tmp_path: Path) -> None:
     """A secret is replaced on the server and in the file; whoever connects after it has the new one."""
     name, old = valkey.address.username, valkey.address.password
-    assert old is not None
+    assert name
+    assert old
     file = tmp_path / "password"
     file.write_text(old)
     store = mounted(valkey, file).connect()
