@@ -88,8 +88,6 @@ def key(release: Installed) -> str:
 @pytest.fixture
 async def client(release: Installed, key: str) -> AsyncIterator[Client]:
     client = Client(release.base_url, key)
-    # A connection that is kept leads to its pod until that is gone, and breaks with it.
-    client.http.headers["connection"] = "close"
     yield client
     await client.close()
 

@@ -1,10 +1,14 @@
-"""Clients that ask without a pause, in one piece, as a stream and over gRPC, and whose answers are known."""
+"""Clients that ask without a pause, in one piece, as a stream and over gRPC, by connections that they keep, and whose
+answers are known.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import cycle
 from typing import Any
 
@@ -53,11 +57,13 @@ class MixedLoad:
             finally:
                 over.set()
 
-        async with asyncio.TaskGroup() as group:
+        async with AsyncExitStack() as channels, asyncio.TaskGroup() as group:
             for number in range(WHOLE):
                 group.create_task(self._ask("whole", self._post, number, over, seen))
             for number in range(CALLING):
-                group.create_task(self._ask("called", self._call, number, over, seen))
+                own = grpc.aio.insecure_channel(self._grpc_address, options=OWN_CONNECTION)
+                call = partial(self._call, await channels.enter_async_context(own))
+                group.create_task(self._ask("called", call, number, over, seen))
             load = Load(self._client, self._bodies, self._answers, STREAMING)
             stories = await load.during(told())
         seen.answered["streamed"] = len(stories)
@@ -86,14 +92,12 @@ class MixedLoad:
         text: str = reply.json()["choices"][0]["text"]
         return text
 
-    async def _call(self, body: Json) -> str:
-        """Over a connection of its own: one that is kept leads to its pod until that is gone, and breaks with it."""
+    async def _call(self, channel: grpc.aio.Channel, body: Json) -> str:
         given = {name: body[name] for name in ("model", "prompt", "max_tokens", "temperature", "seed")}
         request = inference_pb2.GenerateRequest(completion=inference_pb2.Completion(**given))
         metadata = (("authorization", f"Bearer {self._key}"),)
-        async with grpc.aio.insecure_channel(self._grpc_address, options=OWN_CONNECTION) as channel:
-            service: Any = InferenceServiceStub(channel)
-            answer = await service.Generate(request, metadata=metadata, timeout=CALL_SECONDS)
+        service: Any = InferenceServiceStub(channel)
+        answer = await service.Generate(request, metadata=metadata, timeout=CALL_SECONDS)
         text: str = answer.choices[0].text
         return text
 

@@ -12,7 +12,7 @@ import pytest
 from cluster.environment import node_environment
 from deployments.config import ClusterConfig
 from deployments.gateway.admin.app import MAX_BODY_BYTES
-from deployments.gateway.grpc.bounds import CALLS_OF_A_CONNECTION, METADATA_BYTES
+from deployments.gateway.grpc.bounds import CALLS_OF_A_CONNECTION, METADATA_BYTES, OPTIONS
 from deployments.gateway.http_bounds import HttpBounds
 from deployments.gateway.settings import GatewaySettings
 from deployments.tenancy.verification import VerificationSettings
@@ -62,6 +62,9 @@ def test_the_bounds_are_those_of_the_program() -> None:
     assert bound("connections of a proxy") == str(http.connections)
     assert bound("a body, declared").endswith(f"1 MiB; {MAX_BODY_BYTES >> 10} KiB on the operator's port")
     assert bound("gRPC metadata") == f"{METADATA_BYTES >> 10} KiB"
+    times = {name.removeprefix("grpc."): f"{milliseconds / 1000:g} s" for name, milliseconds in OPTIONS}
+    assert bound("a gRPC connection without calls").startswith(times["max_connection_idle_ms"])
+    assert bound("a gRPC connection with calls") == times["max_connection_age_ms"]
     assert bound("calls at once") == str(CALLS_OF_A_CONNECTION)
     assert bound("failed attempts") == f"{attempts.failures_per_minute} a minute"
 
