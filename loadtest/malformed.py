@@ -1,7 +1,8 @@
 """``python -m loadtest.malformed``: a real cluster under malformed requests, while another tenant goes on as usual.
 
 One tenant sends what is broken, over HTTP and gRPC, as fast as it is answered. Another asks at a steady rate and knows
-what it has to be told; it does so alone before and after, and beside the flood. The run fails when the cluster calls
+what it has to be told; it does so alone before and after, and beside the flood. Its model is on a simulated device,
+which as an accelerator would takes no time of the processors that the flood takes. The run fails when the cluster calls
 any of it its own fault, when a gateway or a proxy grows, or when the other tenant is told anything else than without.
 The same seed draws the same requests. Prints a table on the error output, and JSON.
 """
@@ -24,7 +25,15 @@ from pydantic import SecretStr
 
 from cluster.hosting import prepare_environment, ray_hosting
 from cluster.valkey import embedded_valkey, free_port
-from deployments.config import AdminConfig, ClusterConfig, GrpcConfig, HttpConfig, ModelConfig, PoolConfig
+from deployments.config import (
+    AdminConfig,
+    ClusterConfig,
+    GrpcConfig,
+    HttpConfig,
+    ModelConfig,
+    PoolConfig,
+    SimulationConfig,
+)
 from deployments.tenancy.declared import KeyConfig, TenantConfig, TenantLimits
 from deployments.tenancy.keys import make_key
 from loadtest.footprint import proportional_mebibytes_below
@@ -34,7 +43,9 @@ from loadtest.malformed_http import MODEL, HttpAttacks
 
 LOUD, QUIET = "mallory", "alice"
 KEYS = {tenant: make_key("test") for tenant in (LOUD, QUIET)}
-QUESTION = {"model": MODEL, "prompt": "def mean(values):\n", "max_tokens": 8, "seed": 1}
+SIMULATED = "simulated"
+SIMULATION = SimulationConfig(floor_seconds=0.02, per_position_seconds=1e-4, steps=8.0)
+QUESTION = {"model": SIMULATED, "prompt": "def mean(values):\n", "max_tokens": 32, "seed": 1}
 PROCESSES = {"proxy": "ProxyActor", "gateway": "ServeReplica:dllm:gateway"}
 PER_SECOND = 4.0
 WARM_UP = 0.3
@@ -96,7 +107,7 @@ class Report:
 
 
 def configuration() -> ClusterConfig:
-    """A cluster of one model for two tenants, of which one is limited."""
+    """A cluster of a model for each of two tenants, of which one is limited."""
     pool = PoolConfig(cpus=0.2, threads=1, max_running=8, max_waiting=64)
     return ClusterConfig(
         http=HttpConfig(port=free_port()),
@@ -107,7 +118,12 @@ def configuration() -> ClusterConfig:
             TenantConfig(name=QUIET),
         ],
         keys=[KeyConfig(tenant=tenant, key=SecretStr(key)) for tenant, key in KEYS.items()],
-        models=[ModelConfig(id=MODEL, checkpoint=f"embedded:{MODEL}", pools=[pool])],
+        models=[
+            ModelConfig(id=MODEL, checkpoint=f"embedded:{MODEL}", pools=[pool]),
+            ModelConfig(
+                id=SIMULATED, checkpoint=f"embedded:{MODEL}", device="simulated", simulation=SIMULATION, pools=[pool]
+            ),
+        ],
     )
 
 

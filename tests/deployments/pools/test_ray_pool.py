@@ -233,7 +233,7 @@ def test_a_busy_replica_is_left_between_canvases(steal_seconds: float, boundary:
 
 
 async def test_a_forecast_needs_a_run_that_has_ended() -> None:
-    pool, _, _ = pool_over([Progress(replica=REPLICA), FINISHED])
+    pool, _, _ = pool_over([Progress(replica=REPLICA, figures=Figures(rate=100.0)), FINISHED])
     assert pool.forecast(RUN.request) is None
     await messages(pool)
     forecast = pool.forecast(RUN.request)
