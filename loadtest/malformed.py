@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import os
 import random
 import sys
@@ -163,13 +164,13 @@ class Quiet:
 class Flood:
     """The malformed requests, from ``clients`` connections for each protocol."""
 
-    def __init__(self, config: ClusterConfig, seed: int, clients: int) -> None:
-        self._config, self._seed, self._clients = config, seed, clients
+    def __init__(self, config: ClusterConfig, seed: int, clients: int, per_second: float) -> None:
+        self._config, self._seed, self._clients, self._per_second = config, seed, clients, per_second
         self.tally = Tally()
 
     async def send(self, requests: int, part: str) -> None:
         """So many; ``part`` has them drawn otherwise than others."""
-        budget, address = Budget(requests), f"127.0.0.1:{self._config.grpc.port}"
+        budget, address = Budget(requests, self._per_second), f"127.0.0.1:{self._config.grpc.port}"
         async with asyncio.TaskGroup() as tasks:
             for client in range(self._clients):
                 draw = random.Random(f"{self._seed} {part} {client}")  # noqa: S311 - seeded on purpose
@@ -192,7 +193,8 @@ def _memory() -> dict[str, float]:
 async def measure(config: ClusterConfig, options: argparse.Namespace) -> Report:
     """The whole course: alone, beside the flood, and alone again."""
     limits, loop = httpx.Limits(max_connections=None), asyncio.get_running_loop()
-    flood, warm = Flood(config, options.seed, options.clients), int(options.requests * WARM_UP)
+    flood = Flood(config, options.seed, options.clients, options.per_second)
+    warm = int(options.requests * WARM_UP)
     phases = {name: Phase() for name in ("alone", "beside")}
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{config.http.port}", timeout=60, limits=limits) as http:
         quiet = Quiet(http)
@@ -256,6 +258,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--requests", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--clients", type=int, default=4, help="connections for each protocol")
+    parser.add_argument("--per-second", type=float, default=math.inf, help="as fast as they are answered by default")
     parser.add_argument("--alone", type=float, default=60.0, help="seconds of the steady tenant by itself")
     parser.add_argument("--growth", type=float, default=MOST_GROWTH, help="the most that a process may grow")
     report = run(parser.parse_args(arguments))

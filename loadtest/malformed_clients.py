@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,12 @@ FAULTS = ("5", "INTERNAL", "UNKNOWN", "UNAVAILABLE", "DATA_LOSS", "no answer")
 WITHOUT_STATE = frozenset({"503 unavailable", "UNAVAILABLE unavailable"})
 """What is told of unknown keys, and of requests that are to be stored, while Redis does not answer in time. That
 happens on a machine that is busy with a flood, and is no fault if it is rare.
+"""
+
+
+AGED = "max_age"
+"""In the details of a call that ended with its connection, which was as old as it may be. gRPC has all calls go on over
+the next one but those whose metadata it refuses.
 """
 
 
@@ -49,21 +56,25 @@ class Tally:
 
 
 class Budget:
-    """How many requests are still to be sent, for all clients together."""
+    """How many requests are still to be sent, for all clients together, and at most how many ``per_second``."""
 
-    def __init__(self, requests: int) -> None:
-        self._left = requests
+    def __init__(self, requests: int, per_second: float = math.inf) -> None:
+        self._left, self._gap, self._due = requests, 1 / per_second, 0.0
 
-    def __iter__(self) -> Iterator[int]:
+    async def __aiter__(self) -> AsyncIterator[int]:
         while self._left > 0:
             self._left -= 1
+            now = time.monotonic()
+            due = max(now, self._due)
+            self._due = due + self._gap
+            await asyncio.sleep(due - now)
             yield self._left
 
 
 async def over_http(port: int, draw: Callable[[], Attack], budget: Budget, tally: Tally) -> None:
     """One request after the other, on one connection for as long as it lasts."""
     connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-    for _ in budget:
+    async for _ in budget:
         attack, start = draw(), time.perf_counter()
         if connection is None:
             connection = await asyncio.open_connection("127.0.0.1", port)
@@ -130,7 +141,7 @@ async def over_grpc(address: str, draw: Callable[[], Call], budget: Budget, tall
     """One call after the other."""
     options = [("grpc.max_send_message_length", -1), ("grpc.use_local_subchannel_pool", 1)]
     async with grpc.aio.insecure_channel(address, options=options) as channel:
-        for _ in budget:
+        async for _ in budget:
             call, start = draw(), time.perf_counter()
             code = await _called(channel, call)
             tally.note(f"grpc: {call.kind}", code, call.data, time.perf_counter() - start)
@@ -148,6 +159,8 @@ async def _called(channel: grpc.aio.Channel, call: Call) -> str:
             await unary(call.data, metadata=metadata, timeout=seconds)
     except grpc.aio.AioRpcError as error:
         late = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and call.seconds is None
+        if call.kind == "metadata" and AGED in (error.details() or ""):
+            return "left with its connection"
         return "no answer" if late else _reason(error)
     return "OK"
 
