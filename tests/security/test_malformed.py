@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.malformed import LARGEST
+from loadtest.malformed.flood import LARGEST
 
 pytestmark = pytest.mark.full
 

@@ -15,7 +15,7 @@ OPTIONS: Sequence[tuple[str, int]] = (
     ("grpc.max_connection_idle_ms", 300_000),
     # Calls that are under way go on; the next one looks where the gateways are. So connections spread over new ones,
     # and have left one that drains before it ends: Ray Serve's proxies drain for 30 s at least.
-    ("grpc.max_connection_age_ms", 10_000),
+    ("grpc.max_connection_age_ms", 25_000),
     # A client that has vanished without a word is noticed within 80 s, and its calls end.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),

@@ -1,0 +1,40 @@
+"""The malformed requests, from many connections."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from deployments.config import ClusterConfig
+from loadtest.malformed.attacks import HttpAttacks
+from loadtest.malformed.calls import GrpcAttacks
+from loadtest.malformed.clients import Budget, Tally, over_grpc, over_http
+from loadtest.malformed.tenants import KEYS, LOUD
+
+LARGEST = 12
+"""How many of the largest requests are sent before that, for each protocol."""
+
+
+class Flood:
+    """The malformed requests, from ``clients`` connections for each protocol."""
+
+    def __init__(self, config: ClusterConfig, seed: int, clients: int, per_second: float) -> None:
+        self._config, self._seed, self._clients, self._per_second = config, seed, clients, per_second
+        self.tally = Tally()
+
+    async def send(self, requests: int, part: str) -> None:
+        """So many; ``part`` has them drawn otherwise than others."""
+        budget, address = Budget(requests, self._per_second), f"127.0.0.1:{self._config.grpc.port}"
+        async with asyncio.TaskGroup() as tasks:
+            for client in range(self._clients):
+                draw = random.Random(f"{self._seed} {part} {client}")  # noqa: S311 - seeded on purpose
+                http, calls = HttpAttacks(draw, KEYS[LOUD]), GrpcAttacks(draw, KEYS[LOUD])
+                tasks.create_task(over_http(self._config.http.port, http.draw, budget, self.tally))
+                tasks.create_task(over_grpc(address, calls.draw, budget, self.tally))
+
+    async def fill(self) -> None:
+        """The largest requests that there are, for which processes take memory that they keep."""
+        draw = random.Random(self._seed)  # noqa: S311 - seeded on purpose
+        http, calls = HttpAttacks(draw, KEYS[LOUD]), GrpcAttacks(draw, KEYS[LOUD])
+        await over_http(self._config.http.port, http.large, Budget(LARGEST), self.tally)
+        await over_grpc(f"127.0.0.1:{self._config.grpc.port}", calls.large, Budget(LARGEST), self.tally)
