@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from functools import cached_property
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerFast
@@ -40,6 +42,24 @@ class Text:
         """Token ids of ``text``. Text that spells a special token is encoded as plain text."""
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
         return ids
+
+    def fewest_tokens(self, text: str) -> int:
+        """A number of tokens that :meth:`encode` gives at least, known without reading; 0 where none is known."""
+        return -(-len(text.encode()) // self._longest_token) if self._longest_token else 0
+
+    @cached_property
+    def _longest_token(self) -> int:
+        """The most bytes that a token stands for, or 0 where that cannot be seen: a normalizer may take bytes away, and
+        a pre-tokenizer may drop them. Tokens of a byte-level vocabulary are written with one character for each byte.
+        """
+        parts = json.loads(self._tokenizer.backend_tokenizer.to_str())
+        splitting = parts["pre_tokenizer"] or {}
+        steps = splitting.get("pretokenizers", [splitting])
+        keeps_bytes = all(step.get("behavior", "Isolated") == "Isolated" for step in steps)
+        is_byte_level = any(step.get("type") == "ByteLevel" for step in steps)
+        if parts["normalizer"] is not None or not keeps_bytes or not is_byte_level:
+            return 0
+        return max(len(token) for token in self._tokenizer.get_vocab())
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ``ids`` without special tokens; incomplete UTF-8 becomes U+FFFD."""

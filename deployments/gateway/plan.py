@@ -90,7 +90,7 @@ class Planner:
         if body.suffix is None:
             length = self._length(len(prompt), wanted, name, COMPLETION_TOKENS)
             return self._continuation(body, prompt, (*echo, Hole(length)), body.stop)
-        suffix = self.text.encode(body.suffix)
+        suffix = self._encode(body.suffix)
         pieces = (*echo, Hole(wanted or COMPLETION_TOKENS), Pinned("", len(suffix)))
         request = self._request(body, prompt, template=True)
         return replace(self._template(body, request, pieces, suffix), stops=tuple(body.stop))
@@ -100,7 +100,7 @@ class Planner:
         first, *rest = body.template.split(body.hole)
         lengths = _hole_lengths(body, len(rest))
         self._require_room_of_holes(sum(lengths))
-        lead, tokens = self.text.encode(first), [self.text.encode(text) for text in rest]
+        lead, tokens = self._encode(first), [self._encode(text) for text in rest]
         pieces: list[Piece] = []
         for length, text, ids in zip(lengths, rest, tokens, strict=True):
             pieces += (Hole(length), Pinned(text, len(ids)))
@@ -117,11 +117,23 @@ class Planner:
 
     def _prompt(self, prompt: str | list[int]) -> list[int]:
         if isinstance(prompt, str):
-            return self.text.begin() + self.text.encode(prompt)
+            return self.text.begin() + self._encode(prompt)
         outside = next((token for token in prompt if token >= self._spec.vocab_size), None)
         if outside is not None:
             raise InvalidRequest(f"Token id {outside} is outside the model's vocabulary.", parameter="prompt")
         return prompt
+
+    def _encode(self, text: str) -> list[int]:
+        self._require_room_of_text(text)
+        return self.text.encode(text)
+
+    def _require_room_of_text(self, text: str) -> None:
+        """Looked at before it is encoded, which takes some 0.8 s for a mebibyte."""
+        limit, fewest = self._spec.max_position, self.text.fewest_tokens(text)
+        if fewest > limit:
+            raise ContextLengthExceeded(
+                f"This model's maximum context length is {limit} tokens; the request has at least {fewest}."
+            )
 
     def _echoed(self, prompt: str | list[int]) -> str:
         return prompt if isinstance(prompt, str) else self.text.decode(prompt)
@@ -131,6 +143,8 @@ class Planner:
         same without what the tool said; both are refused by the name of that role.
         """
         turns = [message.as_turn() for message in body.messages]
+        # Templates may drop what was said earlier, and white space around it.
+        self._require_room_of_text(turns[-1]["content"].strip())
         tool = next((index for index, turn in enumerate(turns) if turn["role"] == "tool"), None)
         role = "messages" if tool is None else f"messages[{tool}].role"
         try:
@@ -208,7 +222,7 @@ class Planner:
             prompt=tuple(prompt),
             cache_salt=self.cache_salt,
             logprobs=body.alternatives,
-            prediction=tuple(self.text.encode(body.predicted)),
+            prediction=tuple(self._encode(body.predicted)),
         )
 
 

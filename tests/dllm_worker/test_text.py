@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import normalizers, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from dllm_worker.models.checkpoint import resolve_checkpoint
 from dllm_worker.text import IncrementalDecoder, Text, TextError
@@ -16,6 +20,26 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 @given(texts)
 def test_text_survives_the_round_trip(written: str) -> None:
     assert TEXT.decode(TEXT.encode(written)) == written
+
+
+@given(texts)
+def test_no_text_has_fewer_tokens_than_are_foretold(written: str) -> None:
+    assert TEXT.fewest_tokens(written) <= len(TEXT.encode(written))
+
+
+def test_a_long_text_is_known_to_be_long_without_being_read() -> None:
+    longest = max(len(TEXT.token_text(token).encode()) for token in range(4096))
+    assert TEXT.fewest_tokens("x" * longest * 1000) == 1000
+
+
+@pytest.mark.parametrize(
+    "change", [{"normalizer": normalizers.NFC()}, {"pre_tokenizer": pre_tokenizers.WhitespaceSplit()}]
+)
+def test_nothing_is_foretold_where_bytes_may_be_lost(change: dict[str, Any]) -> None:
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(resolve_checkpoint("embedded:tiny-code"))
+    for name, part in change.items():
+        setattr(tokenizer.backend_tokenizer, name, part)
+    assert Text(tokenizer).fewest_tokens("x" * 10_000) == 0
 
 
 @given(texts, st.lists(st.integers(1, 4), max_size=30))

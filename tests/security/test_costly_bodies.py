@@ -67,6 +67,28 @@ async def test_holes_are_counted_before_any_text_is_encoded(monkeypatch: pytest.
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "context_length_exceeded")
 
 
+LONG = "x" * (SIZE - 1000)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/completions", {"prompt": LONG}),
+        ("/v1/infill", {"template": LONG + "{{hole}}"}),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": LONG}]}),
+        ("/v1/responses", {"input": LONG}),
+    ],
+)
+async def test_a_text_that_cannot_fit_is_not_read(
+    path: str, body: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dllm_worker.text.Text.encode", None)
+    monkeypatch.setattr("dllm_worker.text.Text.chat", None)
+    async with client(gateway(saying("never"))) as http:
+        answer = await http.post(path, json={"model": "tiny", **body})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "context_length_exceeded")
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [
