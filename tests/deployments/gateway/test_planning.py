@@ -25,7 +25,8 @@ async def test_a_long_text_does_not_hold_up_the_others(monkeypatch: pytest.Monke
 
     short_is_answered = asyncio.Event()
     monkeypatch.setattr(Text, "encode", watched)
-    async with client(gateway(saying("ok"))) as http:
+    # So long a context that only reading shows that the text does not fit.
+    async with client(gateway(saying("ok"), max_position=LONG_BYTES)) as http:
         prompt = {"model": "tiny", "prompt": "a" * 2 * LONG_BYTES}
         long = asyncio.create_task(http.post("/v1/completions", json=prompt))
         await reading.wait()
