@@ -176,20 +176,6 @@ CAPACITY = section(
     **PLACEMENT,
 )
 SUBJECT: Schema = {
-    **section(kind=one_of("User", "Group", "ServiceAccount"), name=NAME, namespace=NAME, apiGroup=TEXT),
-    "required": ["kind", "name"],
-}
-CAPACITY = section(
-    enabled=FLAG,
-    replicas=POSITIVE,
-    elasticNodes=FLAG,
-    intervalSeconds=POSITIVE,
-    patienceSeconds=POSITIVE,
-    holdSeconds=POSITIVE,
-    resources=RESOURCES,
-    **PLACEMENT,
-)
-SUBJECT = {
     **section(kind=one_of("User", "Group", "ServiceAccount"), name=TEXT, namespace=NAME, apiGroup=TEXT),
     "required": ["kind", "name"],
 }
