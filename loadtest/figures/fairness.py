@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from deployments.tenancy.queue.fairness import jain_index
 from loadtest.figures.sample import Sample
-from loadtest.figures.statistics import jain_index
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,4 +28,4 @@ def fairness(samples: Sequence[Sample], weights: Mapping[str, float], max_lag: f
         tenant: sum(sample.position_forwards for sample in samples if sample.tenant == tenant) / weight
         for tenant, weight in weights.items()
     }
-    return Fairness(services, jain_index(list(services.values())), max_lag)
+    return Fairness(services, jain_index(services.values()), max_lag)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from math import ceil, nan, sqrt
 
 Z = 1.959963984540054
@@ -27,12 +27,6 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     middle = (share + square / (2 * trials)) / (1 + square / trials)
     half = Z / (1 + square / trials) * sqrt(share * (1 - share) / trials + square / (4 * trials * trials))
     return max(0.0, middle - half), min(1.0, middle + half)
-
-
-def jain_index(services: Sequence[float]) -> float:
-    """Jain's index: 1 when all have had the same, 1/n when one of n has had everything; 1 of nothing."""
-    squares = len(services) * sum(service * service for service in services)
-    return sum(services) ** 2 / squares if squares else 1.0
 
 
 def ratio(above: float, below: float) -> float:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from loadtest.figures.statistics import percentile
 from loadtest.malformed.tenants import QUIET
 
 MOST_GROWTH = 1.15
@@ -28,8 +29,7 @@ class Phase:
 
     def quantile(self, share: float) -> float:
         """The latency that ``share`` of the requests did not exceed."""
-        ordered = sorted(self.latencies)
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+        return percentile(self.latencies, share)
 
 
 @dataclass(frozen=True, slots=True)

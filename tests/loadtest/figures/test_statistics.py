@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.figures.statistics import jain_index, percentile, ratio, wilson_interval
+from loadtest.figures.statistics import percentile, ratio, wilson_interval
 
 
 def test_a_percentile_is_one_of_the_values() -> None:
@@ -29,12 +29,6 @@ def test_an_interval_holds_the_share_and_narrows(counts: tuple[int, int]) -> Non
     assert successes / trials - 1e-12 <= most <= 1
     narrower = wilson_interval(4 * successes, 4 * trials)
     assert narrower[1] - narrower[0] < most - least
-
-
-def test_jains_index_is_one_for_equals_and_one_nth_for_a_winner() -> None:
-    assert jain_index([3.0, 3.0, 3.0]) == pytest.approx(1)
-    assert jain_index([3.0, 0.0, 0.0]) == pytest.approx(1 / 3)
-    assert jain_index([]) == 1
 
 
 def test_a_ratio_to_nothing_is_unknown() -> None:
