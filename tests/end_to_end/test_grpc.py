@@ -112,16 +112,18 @@ async def test_a_message_has_the_limit_of_a_body(
 async def test_who_leaves_frees_the_canvas(
     cluster: Cluster, channel: grpc.aio.Channel, metadata: tuple[tuple[str, str], ...]
 ) -> None:
-    before = await until_idle(cluster)
+    """Many do, one after another: each leaves at another moment of its answer."""
     request = pb.StreamGenerateRequest(completion=ENDLESS)
     request.completion.diffusion.stream = pb.WATCHING_CANVAS
-    stream = inference(channel).StreamGenerate(request, metadata=metadata)
-    async for response in stream:
-        if response.event.HasField("canvas"):
-            break
-    stream.cancel()
-    after = await until_idle(cluster)
-    assert after["position_forwards"] - before["position_forwards"] < 480 * 480 / 10
+    for _ in range(12):
+        before = await until_idle(cluster)
+        stream = inference(channel).StreamGenerate(request, metadata=metadata)
+        async for response in stream:
+            if response.event.HasField("canvas"):
+                break
+        stream.cancel()
+        after = await until_idle(cluster)
+        assert after["position_forwards"] - before["position_forwards"] < 480 * 480 / 10
 
 
 async def test_the_deadline_of_a_call_reaches_the_engine(

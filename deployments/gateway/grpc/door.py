@@ -8,11 +8,12 @@ status but those that the gateway has meant.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any, NoReturn, Protocol
 
 import grpc
@@ -114,7 +115,7 @@ def _unary(handler: Callable[[Any, Call], Awaitable[bytes]]) -> Handler:
 
 
 def _streaming(handler: Callable[[Any, Call], AsyncGenerator[bytes]], tracer: Tracer) -> Handler:
-    async def answer(request: Any, context: Context) -> AsyncGenerator[bytes]:
+    async def answer(request: Any, context: Context) -> None:
         call = _call(context)
         await _require_readable(request, context, call)
         with Outflow(tracer) as outflow:
@@ -127,7 +128,7 @@ def _streaming(handler: Callable[[Any, Call], AsyncGenerator[bytes]], tracer: Tr
                         await context.send_initial_metadata(_pairs(reply))
                     if reply.payload is not None:
                         with outflow.giving(len(reply.payload)):
-                            yield reply.payload
+                            await context.write(reply.payload)
 
     return answer
 
@@ -140,7 +141,7 @@ async def _require_readable(request: Any, context: Context, call: Call) -> None:
 async def _replies(call: Call, received: AsyncGenerator[bytes]) -> AsyncGenerator[Reply]:
     """The replies of a method, and at the end what Ray Serve has refused."""
     try:
-        async with aclosing(received):
+        async with _cancelled_unless_read(received):
             async for data in received:
                 yield Reply.of(data)
     except Exception:
@@ -148,6 +149,23 @@ async def _replies(call: Call, received: AsyncGenerator[bytes]) -> AsyncGenerato
         call.set_code(grpc.StatusCode.INTERNAL)
     if call.code() not in (0, grpc.StatusCode.OK):
         yield _refusal(call)
+
+
+@asynccontextmanager
+async def _cancelled_unless_read(received: AsyncGenerator[bytes]) -> AsyncGenerator[None]:
+    """Cancels the method unless ``received`` is at its end.
+
+    Ray Serve's proxy does so only when it is cancelled while it waits for the next message. A client who leaves while
+    a message is written, or a proxy whose generator is closed, leaves a method that goes on to its end.
+    """
+    try:
+        yield
+    finally:
+        following = asyncio.ensure_future(anext(received, b""))
+        await asyncio.sleep(0)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        await received.aclose()
 
 
 def _refusal(call: Call) -> Reply:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -56,7 +57,16 @@ async def listening(answer: Unary, *before: Reply) -> AsyncIterator[grpc.aio.Cha
         if data := answer(call):
             yield data
 
-    server = gRPCGenericServer(lambda service_method, streaming_type: stream if "stream" in streaming_type else unary)
+    async with channel_to(
+        lambda service_method, streaming_type: stream if "stream" in streaming_type else unary
+    ) as channel:
+        yield channel
+
+
+@asynccontextmanager
+async def channel_to(factory: Callable[..., Any]) -> AsyncIterator[grpc.aio.Channel]:
+    """A channel to a server whose handlers, behind the door, ``factory`` makes."""
+    server = gRPCGenericServer(factory)
     add_health(Mock(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
@@ -158,17 +168,37 @@ async def test_a_client_that_leaves_ends_the_method() -> None:
         finally:
             ended.set()
 
-    server = gRPCGenericServer(lambda service_method, streaming_type: endless)
-    add_health(Mock(), server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    async with channel_to(lambda service_method, streaming_type: endless) as channel:
         call = HealthStub(channel).Watch(HealthCheckRequest())
         await begun.wait()
         call.cancel()
         async with asyncio.timeout(10):
             await ended.wait()
-    await server.stop(None)
+
+
+@pytest.mark.parametrize("messages", [1, 100])
+async def test_a_client_that_leaves_cancels_the_method(messages: int) -> None:
+    """Ray Serve's proxy knows of it by its cancellation while it waits, and by nothing else: one client leaves while
+    the next message is awaited, the other does not read, and leaves while one is written.
+    """
+    cancelled = asyncio.Event()
+
+    async def of_a_proxy(request: Any, call: Call) -> AsyncGenerator[bytes]:
+        for number in itertools.count():
+            try:
+                await asyncio.sleep(0 if number < messages else 60)
+            except asyncio.CancelledError:
+                cancelled.set()
+                return
+            yield Reply(b"x" * (1 << 20)).SerializeToString()
+
+    async with channel_to(lambda service_method, streaming_type: of_a_proxy) as channel:
+        watch: Any = channel.unary_stream("/grpc.health.v1.Health/Watch")
+        call = watch(b"")
+        await call.read()
+        call.cancel()
+        async with asyncio.timeout(10):
+            await cancelled.wait()
 
 
 @pytest.mark.parametrize("stream", [False, True])
