@@ -85,7 +85,7 @@ audit: setup  ## look the pinned versions up in the databases of known vulnerabi
 sbom: setup  ## write dist/sbom.json, the bill of materials of .venv
 	.ci/sbom
 
-bench: setup  ## measure the engine, the cost of the stack, and a start from a fresh clone
+bench: setup  ## measure the engine, the cost of the stack, a flood of malformed requests, and a start from a fresh clone
 	$(BIN)/python -m dllm_worker.bench
 	$(BIN)/python -m loadtest.stack_cost
 	$(BIN)/python -m loadtest.routing --replicas 8 --requests 480
@@ -95,6 +95,7 @@ bench: setup  ## measure the engine, the cost of the stack, and a start from a f
 	$(BIN)/python -m loadtest.autoscaling
 	$(BIN)/python -m loadtest.tracing_cost
 	$(BIN)/python -m loadtest.scrape_cost
+	$(BIN)/python -m loadtest.malformed
 	$(BIN)/python -m loadtest.fresh_start
 
 format: setup  ## rewrite the sources in the house format

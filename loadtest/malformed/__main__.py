@@ -1,10 +1,11 @@
 """``python -m loadtest.malformed``: a real cluster under malformed requests, while another tenant goes on as usual.
 
 One tenant sends what is broken, over HTTP and gRPC, as fast as it is answered. Another asks at a steady rate and knows
-what it has to be told; it does so alone before and after, and beside the flood. Its model is on a simulated device,
-which as an accelerator would takes no time of the processors that the flood takes. The run fails when the cluster calls
-any of it its own fault, when a gateway or a proxy grows, or when the other tenant is told anything else than without.
-The same seed draws the same requests. Prints a table on the error output, and JSON.
+what it has to be told; it does so alone before and after, beside the flood, and beside the same requests before
+anything is wrong with them. Its model is on a simulated device, which as an accelerator would takes no time of the
+processors that the flood takes. The run fails when the cluster calls any of it its own fault, when a gateway or a
+proxy grows, or when the other tenant is told anything else than without. The same seed draws the same requests. Prints
+a table on the error output, and JSON.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from cluster.hosting import prepare_environment, ray_hosting
 from cluster.valkey import embedded_valkey
 from deployments.config import ClusterConfig
 from loadtest.footprint import proportional_mebibytes_below
-from loadtest.malformed.flood import Flood
+from loadtest.malformed.flood import WELL_FORMED, Flood
 from loadtest.malformed.quiet import Quiet
 from loadtest.malformed.report import MOST_GROWTH, Phase, Report, table
 from loadtest.malformed.tenants import configuration
@@ -44,20 +45,25 @@ async def measure(config: ClusterConfig, options: argparse.Namespace) -> Report:
     limits, loop = httpx.Limits(max_connections=None), asyncio.get_running_loop()
     flood = Flood(config, options.seed, options.clients, options.per_second)
     warm = int(options.requests * WARM_UP)
-    phases = {name: Phase() for name in ("alone", "beside")}
+    phases = {name: Phase() for name in ("alone", f"beside {WELL_FORMED}", "beside malformed")}
+
+    async def flood_beside(requests: int, part: str) -> None:
+        beside = asyncio.create_task(quiet.play(phases[f"beside {part}"]))
+        await flood.send(requests, part)
+        beside.cancel()
+        with suppress(asyncio.CancelledError):
+            await beside
+
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{config.http.port}", timeout=60, limits=limits) as http:
         quiet = Quiet(http)
         await quiet.learn()
         await flood.fill()
         await flood.send(warm, "warm-up")
         await quiet.play(phases["alone"], options.alone / 2)
+        await flood_beside(options.well_formed, WELL_FORMED)
         before, start = _memory(), loop.time()
-        beside = asyncio.create_task(quiet.play(phases["beside"]))
-        await flood.send(options.requests - warm, "flood")
+        await flood_beside(options.requests - warm, "malformed")
         seconds = loop.time() - start
-        beside.cancel()
-        with suppress(asyncio.CancelledError):
-            await beside
         await quiet.play(phases["alone"], options.alone / 2)
         after = _memory()
     tally = flood.tally
@@ -92,6 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run, print, and exit with 1 where something does not hold."""
     parser = argparse.ArgumentParser(prog="python -m loadtest.malformed", description=__doc__)
     parser.add_argument("--requests", type=int, default=100_000)
+    parser.add_argument("--well-formed", type=int, default=10_000, help="requests to compare with")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--clients", type=int, default=4, help="connections for each protocol")
     parser.add_argument("--per-second", type=float, default=math.inf, help="as fast as they are answered by default")

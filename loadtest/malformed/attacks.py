@@ -153,6 +153,11 @@ class HttpAttacks:
         (kind,) = self._draw.choices(self._kinds, self._weights)
         return kind()
 
+    def well_formed(self) -> Attack:
+        """What the others are made from, before anything is wrong with it."""
+        path, body = self._valid()
+        return Attack("well-formed", request("POST", path, self._key, json.dumps(body).encode()))
+
     def mutation(self) -> Attack:
         """A valid body with values that are not."""
         path, body = self._valid()

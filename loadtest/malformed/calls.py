@@ -103,6 +103,11 @@ class GrpcAttacks:
         (kind,) = self._draw.choices(self._kinds, self._weights)
         return kind()
 
+    def well_formed(self) -> Call:
+        """What the others are made from, before anything is wrong with it."""
+        name, message = self._valid()
+        return Call("well-formed", PATHS[name], message.SerializeToString(), name in STREAMS, self._authorized)
+
     def odd_fields(self) -> Call:
         """A message of the method with values that mean nothing."""
         name, message = self._valid()

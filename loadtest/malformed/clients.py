@@ -124,7 +124,7 @@ async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
 
 
 CODE = re.compile(rb'"code":"(\w+)"')
-REUSED = frozenset({"mutated body", "broken JSON", "media type", "credential", "large"})
+REUSED = frozenset({"well-formed", "mutated body", "broken JSON", "media type", "credential", "large"})
 
 
 async def _headers(reader: asyncio.StreamReader) -> dict[bytes, bytes]:

@@ -76,5 +76,5 @@ def table(report: Report) -> str:
         lines.append(f"{name:22} {before:.0f} MiB before, {after:.0f} MiB after")
     for name, latencies in report.quiet.items():
         counts = sum(report.told[name].values())
-        lines.append(f"{QUIET} {name:16} p50 {latencies['p50']:.3f} s, p99 {latencies['p99']:.3f} s of {counts}")
+        lines.append(f"{QUIET} {name:18} p50 {latencies['p50']:.3f} s, p99 {latencies['p99']:.3f} s of {counts}")
     return "\n".join([*lines, *(f"BREACH: {breach}" for breach in report.breaches())])
