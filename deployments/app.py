@@ -78,7 +78,7 @@ ROUTING_STATS_SECONDS = 2.0
 
 ROUTERS: Mapping[Router, str] = {
     "phase": "deployments.routing.ray_router:PhaseRouter",
-    "default": RequestRouterConfig().request_router_class,
+    "default": "deployments.routing.power_of_two:PowerOfTwoChoices",
     "round_robin": "ray.serve.experimental.round_robin_router:RoundRobinRouter",
 }
 
@@ -179,6 +179,7 @@ def build(config: ClusterConfig, state_url: str) -> Application:
         max_ongoing_requests=GATEWAY_ONGOING_REQUESTS,
         ray_actor_options=gateway_options(config.gateway),
         graceful_shutdown_timeout_s=config.gateway.drain_seconds,
+        request_router_config=RequestRouterConfig(request_router_class=ROUTERS["default"]),
     )
     return gateway.bind(config, state_url, workers)
 

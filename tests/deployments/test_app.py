@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ray import cloudpickle
 
 from deployments.app import ROUTERS, actor_options, build, deployment_name, gateway_options, served
 from deployments.autoscaling.config import ScalingConfig
@@ -22,6 +23,8 @@ from deployments.document import ConfigError
 from dllm_worker.models.checkpoint import describe, resolve_checkpoint
 
 CODE = "embedded:tiny-code"
+ANSWERED_BYTES = 100 << 10
+"""``max_direct_call_object_size`` of Ray."""
 
 
 def model(*pools: PoolConfig) -> ModelConfig:
@@ -82,8 +85,18 @@ def test_a_policy_that_cannot_be_used_is_refused_before_anything_starts() -> Non
 def test_every_router_can_be_had(router: Any) -> None:
     config = ClusterConfig(models=[model(PoolConfig())], routing=RoutingConfig(router=router))
     chosen = deployments_of(config)["worker:org--code:default"]._deployment_config.request_router_config
-    names = {"phase": "PhaseRouter", "default": "PowerOfTwoChoicesRequestRouter", "round_robin": "RoundRobinRouter"}
+    names = {"phase": "PhaseRouter", "default": "PowerOfTwoChoices", "round_robin": "RoundRobinRouter"}
     assert chosen.get_request_router_class().__name__ == names[router]
+
+
+@pytest.mark.parametrize("router", ROUTERS)
+def test_what_replicas_are_asked_for_fits_an_answer(router: Any) -> None:
+    """A new head asks each replica for its settings, and has no time for what is not in the answer itself."""
+    scaled = PoolConfig(max_replicas=4)
+    config = ClusterConfig(models=[model(scaled)], routing=RoutingConfig(router=router))
+    for name, deployment in deployments_of(config).items():
+        settings = cloudpickle.dumps(deployment._deployment_config)
+        assert len(settings) < ANSWERED_BYTES / 2, name
 
 
 def test_a_replica_is_placed_by_what_its_pool_asks_for() -> None:
