@@ -37,6 +37,18 @@ GET = (
 )
 LONG = 1 << 20
 
+HEADERS = (
+    *("last-event-id", "idempotency-key", "x-dllm-deadline-ms", "x-dllm-strict", "traceparent", "tracestate"),
+    *("x-request-id", "x-client-request-id", "x-session-id", "serve_multiplexed_model_id", "expect", "range"),
+    *("x-request-timeout-seconds", "x-request-disconnect-disabled", "accept", "cookie", "upgrade", "baggage"),
+)
+MEDIA_TYPES = (b"", b"text/plain", b"multipart/form-data; boundary=x", b"application/json; charset=utf-16")
+ENCODINGS = (b"gzip", b"br", b"identity, gzip")
+JUNK = (
+    *(b"", b"\xff\xfe", b"-1", b"9" * 400, b"a" * 9000, b"00-0-0-00"),
+    *(b"?1", b"true, true", b"\t", b"websocket", b"100-continue"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Attack:
@@ -186,91 +198,22 @@ class HttpAttacks:
 
     def header(self) -> Attack:
         """Headers with values that they cannot have."""
-        draw = self._draw
-        name = draw.choice(
-            (
-                *(
-                    "last-event-id",
-                    "idempotency-key",
-                    "x-dllm-deadline-ms",
-                    "x-dllm-strict",
-                    "traceparent",
-                    "tracestate",
-                ),
-                *(
-                    "x-request-id",
-                    "x-client-request-id",
-                    "x-session-id",
-                    "serve_multiplexed_model_id",
-                    "expect",
-                    "range",
-                ),
-                *(
-                    "x-request-timeout-seconds",
-                    "x-request-disconnect-disabled",
-                    "accept",
-                    "cookie",
-                    "upgrade",
-                    "baggage",
-                ),
-            )
-        )
-        junk = (
-            b"",
-            b"\xff\xfe",
-            b"-1",
-            b"9" * 400,
-            b"a" * 9000,
-            b"00-0-0-00",
-            b"?1",
-            b"true, true",
-            b"\t",
-            b"websocket",
-            b"100-continue",
-        )
-        headers = [(name, draw.choice(junk))] * draw.choice((1, 1, 2, 150))
-        path, body = self._valid()
+        draw, (path, body) = self._draw, self._valid()
+        headers = [(draw.choice(HEADERS), draw.choice(JUNK))] * draw.choice((1, 1, 2, 150))
         return Attack("header", request("POST", path, self._key, json.dumps(body).encode(), headers))
 
     def credential(self) -> Attack:
         """Keys that nobody has."""
         draw = self._draw
-        made = make_key("test", draw.randbytes)
-        value = draw.choice(
-            (
-                b"",
-                b"Bearer",
-                b"Basic YTpi",
-                b"Bearer " + draw.randbytes(20).hex().encode(),
-                f"Bearer {made}".encode(),
-                b"\xff",
-            )
-        )
+        unknown = (draw.randbytes(20).hex(), make_key("test", draw.randbytes))
+        value = draw.choice((b"", b"Bearer", b"Basic YTpi", b"\xff", *(f"Bearer {key}".encode() for key in unknown)))
         return Attack("credential", request("GET", draw.choice(GET), self._key, headers=[("authorization", value)]))
 
     def media_type(self) -> Attack:
         """A body that says it is something else."""
         draw, (path, body) = self._draw, self._valid()
-        data = json.dumps(body).encode()
-        headers = draw.choice(
-            (
-                [
-                    (
-                        "content-type",
-                        draw.choice(
-                            (
-                                b"",
-                                b"text/plain",
-                                b"multipart/form-data; boundary=x",
-                                b"application/json; charset=utf-16",
-                            )
-                        ),
-                    )
-                ],
-                [("content-encoding", draw.choice((b"gzip", b"br", b"identity, gzip")))],
-            )
-        )
-        return Attack("media type", request("POST", path, self._key, data, headers))
+        said = [("content-type", draw.choice(MEDIA_TYPES)), ("content-encoding", draw.choice(ENCODINGS))]
+        return Attack("media type", request("POST", path, self._key, json.dumps(body).encode(), [draw.choice(said)]))
 
     def large(self) -> Attack:
         """As much as is taken, and more."""
@@ -285,36 +228,20 @@ class HttpAttacks:
         """What is no HTTP/1.1, or stops in its midst."""
         draw, (path, body) = self._draw, self._valid()
         good = request("POST", path, self._key, json.dumps(body).encode())
-        chunked = request(
-            "POST", path, self._key, headers=[("transfer-encoding", b"chunked"), ("content-length", b"5")]
-        )
-        only = request("POST", path, self._key, headers=[("transfer-encoding", b"chunked"), ("x", b"y")]).replace(
-            b"content-length: 0\r\n", b""
-        )
-        at = draw.randrange(1, len(good))
-        whole = (
-            *(
-                draw.randbytes(draw.randint(1, 400)) + b"\r\n\r\n",
-                b"\x16\x03\x01\x02\x00\x01\xfc",
-                b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-            ),
-            *(
-                good.replace(b"HTTP/1.1", draw.choice((b"HTTP/0.9", b"HTTP/1.0", b"HTTP/9.9", b"HTCPCP/1.0"))),
-                chunked + b"0\r\n\r\n",
-            ),
-            *(
-                only + b"zz\r\n",
-                only + b"fffffffffffffffff\r\n",
-                good.replace(b"host: cluster", b"host: a\0b"),
-                b"\r\n" * 50 + good,
-            ),
-            *(
-                good.replace(b"content-length: ", b"content-length: -"),
-                good.replace(b"content-type: ", b"content-type : "),
-            ),
-        )
         if draw.random() < 0.4:
-            return Attack("cut off", good[:at], leaves=True)
+            return Attack("cut off", good[: draw.randrange(1, len(good))], leaves=True)
+        chunks = [("transfer-encoding", b"chunked")]
+        chunked = request("POST", path, self._key, headers=chunks).replace(b"content-length: 0\r\n", b"")
+        twofold = request("POST", path, self._key, headers=[*chunks, ("content-length", b"5")])
+        version = draw.choice((b"HTTP/0.9", b"HTTP/1.0", b"HTTP/9.9", b"HTCPCP/1.0"))
+        whole = (
+            *(draw.randbytes(draw.randint(1, 400)) + b"\r\n\r\n", b"\r\n" * 50 + good),
+            *(b"\x16\x03\x01\x02\x00\x01\xfc", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+            *(good.replace(b"HTTP/1.1", version), good.replace(b"host: cluster", b"host: a\0b")),
+            *(chunked + b"zz\r\n", chunked + b"fffffffffffffffff\r\n", twofold + b"0\r\n\r\n"),
+            good.replace(b"content-length: ", b"content-length: -"),
+            good.replace(b"content-type: ", b"content-type : "),
+        )
         return Attack("wire", draw.choice(whole))
 
     def _valid(self) -> tuple[str, dict[str, Any]]:
