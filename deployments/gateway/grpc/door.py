@@ -161,11 +161,16 @@ async def _cancelled_unless_read(received: AsyncGenerator[bytes]) -> AsyncGenera
     try:
         yield
     finally:
-        following = asyncio.ensure_future(anext(received, b""))
-        await asyncio.sleep(0)
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
-        await received.aclose()
+        # The cancellation of a call may come after the failure of a write has shown that its client is gone.
+        await asyncio.shield(asyncio.ensure_future(_cancel(received)))
+
+
+async def _cancel(received: AsyncGenerator[bytes]) -> None:
+    following = asyncio.ensure_future(anext(received, b""))
+    await asyncio.sleep(0)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+    await received.aclose()
 
 
 def _refusal(call: Call) -> Reply:

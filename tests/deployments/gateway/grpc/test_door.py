@@ -16,9 +16,11 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from grpc_status.rpc_status import from_call
+from opentelemetry.trace import NoOpTracer
 from ray.serve._private.grpc_util import gRPCGenericServer
 
 from deployments.gateway.grpc.call import RAY_REQUEST_ID, REMAINING, REQUEST_ID, Call
+from deployments.gateway.grpc.door import behind_the_door
 from deployments.gateway.grpc.reply import Reply
 from deployments.gateway.grpc.services import add_health
 
@@ -176,29 +178,53 @@ async def test_a_client_that_leaves_ends_the_method() -> None:
             await ended.wait()
 
 
-@pytest.mark.parametrize("messages", [1, 100])
-async def test_a_client_that_leaves_cancels_the_method(messages: int) -> None:
-    """Ray Serve's proxy knows of it by its cancellation while it waits, and by nothing else: one client leaves while
-    the next message is awaited, the other does not read, and leaves while one is written.
-    """
-    cancelled = asyncio.Event()
+class OfAProxy:
+    """A stream that knows of a client who has left as Ray Serve's proxy does: by its cancellation while it waits."""
 
-    async def of_a_proxy(request: Any, call: Call) -> AsyncGenerator[bytes]:
+    def __init__(self, messages: int) -> None:
+        self._messages = messages
+        self.cancelled = asyncio.Event()
+
+    async def __call__(self, request: Any, call: Call) -> AsyncGenerator[bytes]:
         for number in itertools.count():
             try:
-                await asyncio.sleep(0 if number < messages else 60)
+                await asyncio.sleep(0 if number < self._messages else 60)
             except asyncio.CancelledError:
-                cancelled.set()
+                self.cancelled.set()
                 return
             yield Reply(b"x" * (1 << 20)).SerializeToString()
 
-    async with channel_to(lambda service_method, streaming_type: of_a_proxy) as channel:
+    async def is_cancelled(self) -> None:
+        async with asyncio.timeout(10):
+            await self.cancelled.wait()
+
+
+@pytest.mark.parametrize("messages", [1, 100])
+async def test_a_client_that_leaves_cancels_the_method(messages: int) -> None:
+    """While the next message is awaited, or, since it does not read, while one is written."""
+    stream = OfAProxy(messages)
+    async with channel_to(lambda service_method, streaming_type: stream) as channel:
         watch: Any = channel.unary_stream("/grpc.health.v1.Health/Watch")
         call = watch(b"")
         await call.read()
         call.cancel()
-        async with asyncio.timeout(10):
-            await cancelled.wait()
+        await stream.is_cancelled()
+
+
+async def test_a_client_that_is_found_gone_before_it_is_said_cancels_the_method() -> None:
+    stream, server = OfAProxy(100), Mock()
+    server.service_handler_factory = lambda service_method, streaming_type: stream
+
+    async def fail(payload: bytes) -> None:
+        asyncio.get_running_loop().call_soon(task.cancel)
+        raise ConnectionError
+
+    context = Mock(write=fail, time_remaining=lambda: None, invocation_metadata=tuple)
+    with behind_the_door(server, NoOpTracer()):
+        handler = server.service_handler_factory(service_method="a/b", streaming_type="unary_stream")
+    task = asyncio.create_task(handler(HealthCheckRequest(), context))
+    await asyncio.gather(task, return_exceptions=True)
+    await stream.is_cancelled()
 
 
 @pytest.mark.parametrize("stream", [False, True])
