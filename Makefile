@@ -95,8 +95,8 @@ bench: setup  ## measure the engine, the cost of the stack, a flood of malformed
 	$(BIN)/python -m loadtest.autoscaling
 	$(BIN)/python -m loadtest.tracing_cost
 	$(BIN)/python -m loadtest.scrape_cost
-	$(BIN)/python -m loadtest.malformed
 	$(BIN)/python -m loadtest.fresh_start
+	$(BIN)/python -m loadtest.malformed
 
 format: setup  ## rewrite the sources in the house format
 	$(BIN)/ruff check --fix --quiet $(SOURCES)

@@ -50,7 +50,8 @@ class Text:
     @cached_property
     def _longest_token(self) -> int:
         """The most bytes that a token stands for, or 0 where that cannot be seen: a normalizer may take bytes away, and
-        a pre-tokenizer may drop them. Tokens of a byte-level vocabulary are written with one character for each byte.
+        a pre-tokenizer or an added token may drop them. Tokens of a byte-level vocabulary are written with one
+        character for each byte.
         """
         parts = json.loads(self._tokenizer.backend_tokenizer.to_str())
         splitting = parts["pre_tokenizer"] or {}
@@ -59,7 +60,10 @@ class Text:
         is_byte_level = any(step.get("type") == "ByteLevel" for step in steps)
         if parts["normalizer"] is not None or not keeps_bytes or not is_byte_level:
             return 0
-        return max(len(token) for token in self._tokenizer.get_vocab())
+        added = parts["added_tokens"]
+        if any((token["lstrip"] or token["rstrip"]) and not token["special"] for token in added):
+            return 0
+        return max(*(len(token) for token in self._tokenizer.get_vocab()), *(len(t["content"].encode()) for t in added))
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ``ids`` without special tokens; incomplete UTF-8 becomes U+FFFD."""

@@ -16,9 +16,10 @@ import json
 import math
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import redirect_stdout, suppress
+from collections.abc import Coroutine, Sequence
+from contextlib import redirect_stdout
 from dataclasses import asdict
+from typing import Any
 
 import httpx
 
@@ -47,24 +48,24 @@ async def measure(config: ClusterConfig, options: argparse.Namespace) -> Report:
     warm = int(options.requests * WARM_UP)
     phases = {name: Phase() for name in ("alone", f"beside {WELL_FORMED}", "beside malformed")}
 
-    async def flood_beside(requests: int, part: str) -> None:
-        beside = asyncio.create_task(quiet.play(phases[f"beside {part}"]))
-        await flood.send(requests, part)
-        beside.cancel()
-        with suppress(asyncio.CancelledError):
-            await beside
+    async def play_during(phase: str, what: Coroutine[Any, Any, None]) -> None:
+        over = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(quiet.play(phases[phase], over))
+            await what
+            over.set()
 
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{config.http.port}", timeout=60, limits=limits) as http:
         quiet = Quiet(http)
         await quiet.learn()
         await flood.fill()
         await flood.send(warm, "warm-up")
-        await quiet.play(phases["alone"], options.alone / 2)
-        await flood_beside(options.well_formed, WELL_FORMED)
+        await play_during("alone", asyncio.sleep(options.alone / 2))
+        await play_during(f"beside {WELL_FORMED}", flood.send(options.well_formed, WELL_FORMED))
         before, start = _memory(), loop.time()
-        await flood_beside(options.requests - warm, "malformed")
+        await play_during("beside malformed", flood.send(options.requests - warm, "malformed"))
         seconds = loop.time() - start
-        await quiet.play(phases["alone"], options.alone / 2)
+        await play_during("alone", asyncio.sleep(options.alone / 2))
         after = _memory()
     tally = flood.tally
     answers: dict[str, dict[str, int]] = {}

@@ -130,11 +130,9 @@ def spoiled(draw: random.Random, text: bytes) -> bytes:
             return text + text
 
 
-def request(
-    method: str, path: str, key: str, body: bytes = b"", headers: Sequence[tuple[str, bytes]] = (), version: str = "1.1"
-) -> bytes:
+def request(method: str, path: str, key: str, body: bytes = b"", headers: Sequence[tuple[str, bytes]] = ()) -> bytes:
     """A request as a client would write it, before anything is wrong with it."""
-    lines = [f"{method} {path} HTTP/{version}".encode("latin-1"), b"host: cluster"]
+    lines = [f"{method} {path} HTTP/1.1".encode("latin-1"), b"host: cluster"]
     given = {name.lower() for name, _ in headers}
     usual = {"authorization": f"Bearer {key}".encode(), "content-type": b"application/json"}
     usual |= {"content-length": str(len(body)).encode()} if body or method == "POST" else {}

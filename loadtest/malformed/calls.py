@@ -15,8 +15,8 @@ from deployments.gateway.grpc.protos import open_inference_pb2 as open_pb
 from deployments.gateway.grpc.protos.dllm.inference.v1 import inference_pb2 as pb
 from deployments.gateway.grpc.services import METHODS
 from deployments.tenancy.keys import make_key
+from loadtest.malformed.attacks import MODEL
 
-MODEL = "tiny-code"
 VALID: dict[str, Message] = {
     "Generate": pb.GenerateRequest(completion=pb.Completion(model=MODEL, prompt="x = [", max_tokens=4)),
     "StreamGenerate": pb.StreamGenerateRequest(chat=pb.Chat(model=MODEL, max_tokens=4, messages=[pb.Message()])),

@@ -13,7 +13,7 @@ from loadtest.malformed.tenants import KEYS, LOUD
 
 WELL_FORMED = "well-formed"
 LARGEST = 12
-"""How many of the largest requests are sent before that, for each protocol."""
+"""How many of the largest requests are sent before the others, for each protocol."""
 
 
 class Flood:

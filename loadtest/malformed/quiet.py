@@ -23,12 +23,12 @@ class Quiet:
         """Ask once, and expect that answer from then on."""
         self._expected = await self._ask()
 
-    async def play(self, phase: Phase, seconds: float | None = None) -> None:
-        """Ask ``PER_SECOND`` for so long, or until cancelled; requests under way are waited for."""
+    async def play(self, phase: Phase, until: asyncio.Event) -> None:
+        """Ask ``PER_SECOND`` until then; requests under way are waited for."""
         loop = asyncio.get_running_loop()
         start, number = loop.time(), 0
         async with asyncio.TaskGroup() as tasks:
-            while seconds is None or number < seconds * PER_SECOND:
+            while not until.is_set():
                 due = start + number / PER_SECOND
                 await asyncio.sleep(due - loop.time())
                 tasks.create_task(self._note(phase, due))

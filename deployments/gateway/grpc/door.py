@@ -160,9 +160,10 @@ async def _cancelled_unless_read(received: AsyncGenerator[bytes]) -> AsyncGenera
     """
     try:
         yield
-    finally:
+    except BaseException:
         # The cancellation of a call may come after the failure of a write has shown that its client is gone.
         await asyncio.shield(asyncio.ensure_future(_cancel(received)))
+        raise
 
 
 async def _cancel(received: AsyncGenerator[bytes]) -> None:
