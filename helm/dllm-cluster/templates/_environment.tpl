@@ -11,6 +11,7 @@
   "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH" "deployments.gateway.proxy:layers"
   "RAY_SERVE_GRPC_MAX_MESSAGE_SIZE" (mul 4 $bytes | toString)
   "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH" (mul 8 $bytes | toString)
+  "MALLOC_ARENA_MAX" "2"
   "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S" (.Values.ray.drainSeconds | int | toString)
   "DLLM_TRACES" (dig "telemetry" "traces" dict $config | toJson)
   "HOME" "/tmp" -}}
