@@ -6,9 +6,9 @@ import asyncio
 import itertools
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import AsyncMock, Mock
 
 import grpc
 import pytest
@@ -225,6 +225,37 @@ async def test_a_client_that_is_found_gone_before_it_is_said_cancels_the_method(
     task = asyncio.create_task(handler(HealthCheckRequest(), context))
     await asyncio.gather(task, return_exceptions=True)
     await stream.is_cancelled()
+
+
+@pytest.mark.parametrize("streaming_type", ["unary_unary", "unary_stream"])
+@pytest.mark.parametrize("waits", [True, False])
+async def test_a_client_that_has_gone_is_told_nothing(waits: bool, streaming_type: str) -> None:
+    """gRPC would keep for ever what it is given to send to one who has left, or whose deadline has passed."""
+    begun, server = asyncio.Event(), Mock()
+
+    async def unary(request: Any, call: Call) -> bytes:
+        begun.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60 if waits else 0)
+        return refusing(grpc.StatusCode.CANCELLED)(call) if waits else Reply(SERVING).SerializeToString()
+
+    async def stream(request: Any, call: Call) -> AsyncGenerator[bytes]:
+        if data := await unary(request, call):
+            yield data
+
+    server.service_handler_factory = lambda service_method, streaming_type: (
+        stream if streaming_type == "unary_stream" else unary
+    )
+    context = AsyncMock(time_remaining=lambda: 9.0 if waits else 0.0, invocation_metadata=tuple)
+    with behind_the_door(server, NoOpTracer()):
+        handler = server.service_handler_factory(service_method="a/b", streaming_type=streaming_type)
+    task = asyncio.create_task(handler(HealthCheckRequest(), context))
+    await begun.wait()
+    if waits:
+        task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert context.mock_calls == []
 
 
 @pytest.mark.parametrize("stream", [False, True])
