@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from functools import cached_property
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerFast
@@ -26,6 +25,7 @@ class Text:
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         self._tokenizer = tokenizer
+        self._longest_token = _longest_token(tokenizer)
 
     @staticmethod
     def load(path: Path) -> Text:
@@ -46,24 +46,6 @@ class Text:
     def fewest_tokens(self, text: str) -> int:
         """A number of tokens that :meth:`encode` gives at least, known without reading; 0 where none is known."""
         return -(-len(text.encode()) // self._longest_token) if self._longest_token else 0
-
-    @cached_property
-    def _longest_token(self) -> int:
-        """The most bytes that a token stands for, or 0 where that cannot be seen: a normalizer may take bytes away, and
-        a pre-tokenizer or an added token may drop them. Tokens of a byte-level vocabulary are written with one
-        character for each byte.
-        """
-        parts = json.loads(self._tokenizer.backend_tokenizer.to_str())
-        splitting = parts["pre_tokenizer"] or {}
-        steps = splitting.get("pretokenizers", [splitting])
-        keeps_bytes = all(step.get("behavior", "Isolated") == "Isolated" for step in steps)
-        is_byte_level = any(step.get("type") == "ByteLevel" for step in steps)
-        if parts["normalizer"] is not None or not keeps_bytes or not is_byte_level:
-            return 0
-        added = parts["added_tokens"]
-        if any((token["lstrip"] or token["rstrip"]) and not token["special"] for token in added):
-            return 0
-        return max(*(len(token) for token in self._tokenizer.get_vocab()), *(len(t["content"].encode()) for t in added))
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ``ids`` without special tokens; incomplete UTF-8 becomes U+FFFD."""
@@ -127,3 +109,21 @@ class IncrementalDecoder:
         rest = self._text.decode([*self._context, *self._pending])[len(known) :]
         self._pending = []
         return rest
+
+
+def _longest_token(tokenizer: PreTrainedTokenizerFast) -> int:
+    """The most bytes that a token stands for, or 0 where that cannot be seen: a normalizer may take bytes away, and a
+    pre-tokenizer or an added token may drop them. Tokens of a byte-level vocabulary are written with one character for
+    each byte.
+    """
+    parts = json.loads(tokenizer.backend_tokenizer.to_str())
+    splitting = parts["pre_tokenizer"] or {}
+    steps = splitting.get("pretokenizers", [splitting])
+    keeps_bytes = all(step.get("behavior", "Isolated") == "Isolated" for step in steps)
+    is_byte_level = any(step.get("type") == "ByteLevel" for step in steps)
+    if parts["normalizer"] is not None or not keeps_bytes or not is_byte_level:
+        return 0
+    added = parts["added_tokens"]
+    if any((token["lstrip"] or token["rstrip"]) and not token["special"] for token in added):
+        return 0
+    return max([*map(len, tokenizer.get_vocab()), *(len(token["content"].encode()) for token in added)])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import normalizers, pre_tokenizers
+from tokenizers import AddedToken, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from dllm_worker.models.checkpoint import resolve_checkpoint
@@ -40,6 +40,14 @@ def test_nothing_is_foretold_where_bytes_may_be_lost(change: dict[str, Any]) -> 
     for name, part in change.items():
         setattr(tokenizer.backend_tokenizer, name, part)
     assert Text(tokenizer).fewest_tokens("x" * 10_000) == 0
+
+
+@pytest.mark.parametrize(("added", "fewest"), [(AddedToken("y" * 500), 1), (AddedToken("y", lstrip=True), 0)])
+def test_added_tokens_are_tokens_too(added: AddedToken, fewest: int) -> None:
+    """They may be longer than others, and may take the spaces beside them."""
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(resolve_checkpoint("embedded:tiny-code"))
+    tokenizer.add_tokens([added])
+    assert Text(tokenizer).fewest_tokens("y" * 500) == fewest
 
 
 @given(texts, st.lists(st.integers(1, 4), max_size=30))
