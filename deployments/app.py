@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 from ray import serve
 from ray.serve import Application
-from ray.serve.config import AutoscalingConfig, HTTPOptions, RequestRouterConfig, gRPCOptions
+from ray.serve.config import AutoscalingConfig, HTTPOptions, gRPCOptions
 from ray.serve.handle import DeploymentHandle
 
 from deployments.autoscaling.deployed import gateway_autoscaling, pool_autoscaling
@@ -23,7 +23,7 @@ from deployments.autoscaling.journal import RaySegments
 from deployments.autoscaling.measures import pool_name
 from deployments.autoscaling.policies.named import policy_named
 from deployments.autoscaling.sample import PoolSpec
-from deployments.config import ClusterConfig, GatewayConfig, GrpcConfig, ModelConfig, PoolConfig, Router
+from deployments.config import ClusterConfig, GatewayConfig, GrpcConfig, ModelConfig, PoolConfig
 from deployments.document import ConfigError
 from deployments.execution.settings import ExecutionSettings
 from deployments.gateway.admin.app import create_admin_app
@@ -41,6 +41,7 @@ from deployments.loopback import listen_to_this_machine
 from deployments.pools.pool_set import Member, PoolSet, class_of
 from deployments.pools.ray_pool import RayPool
 from deployments.replica.worker import Worker
+from deployments.routing.routers import router_settings
 from deployments.state.connect import clients_at
 from deployments.telemetry.access_log import access_log_of
 from deployments.telemetry.collection import Collection
@@ -75,12 +76,6 @@ have left it; by default that is a minute and a half. A check is a flag read on 
 
 ROUTING_STATS_SECONDS = 2.0
 """Between two looks of the controller at a replica's figures; those of a busy one come with its messages."""
-
-ROUTERS: Mapping[Router, str] = {
-    "phase": "deployments.routing.ray_router:PhaseRouter",
-    "default": "deployments.routing.power_of_two:PowerOfTwoChoices",
-    "round_robin": "ray.serve.experimental.round_robin_router:RoundRobinRouter",
-}
 
 Workers = Mapping[str, Mapping[str, DeploymentHandle]]
 """Handles by model and pool."""
@@ -179,7 +174,7 @@ def build(config: ClusterConfig, state_url: str) -> Application:
         max_ongoing_requests=GATEWAY_ONGOING_REQUESTS,
         ray_actor_options=gateway_options(config.gateway),
         graceful_shutdown_timeout_s=config.gateway.drain_seconds,
-        request_router_config=RequestRouterConfig(request_router_class=ROUTERS["default"]),
+        request_router_config=router_settings("default"),
     )
     return gateway.bind(config, state_url, workers)
 
@@ -281,8 +276,8 @@ def worker(
         health_check_period_s=WORKER_HEALTH_PERIOD_SECONDS,
         health_check_timeout_s=WORKER_HEALTH_TIMEOUT_SECONDS,
         graceful_shutdown_timeout_s=SHUTDOWN_SECONDS,
-        request_router_config=RequestRouterConfig(
-            request_router_class=ROUTERS[config.routing.router], request_routing_stats_period_s=ROUTING_STATS_SECONDS
+        request_router_config=router_settings(
+            config.routing.router, request_routing_stats_period_s=ROUTING_STATS_SECONDS
         ),
     )
     return replicas.bind(model, pool, config.autoscaling, config.telemetry)

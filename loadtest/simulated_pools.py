@@ -12,18 +12,17 @@ from contextlib import aclosing, contextmanager
 
 import ray
 from ray import serve
-from ray.serve.config import RequestRouterConfig
 from ray.serve.handle import DeploymentHandle
 
 from cluster.hosting import OBJECT_STORE_BYTES
 from cluster.simulator.outcome import Answer
 from cluster.simulator.run import Scenario
 from cluster.simulator.workload import Arrival
-from deployments.app import ROUTERS
 from deployments.config import PoolConfig, Router
 from deployments.pools.ray_pool import RayPool
 from deployments.replica.engine_thread import EngineThread, ThreadSettings
 from deployments.replica.worker import Worker
+from deployments.routing.routers import router_settings
 from deployments.run import Run
 from dllm_worker.models.checkpoint import describe, resolve_checkpoint
 from dllm_worker.request import Commit
@@ -118,8 +117,6 @@ def _deploy(scenario: Scenario, checkpoint: str, router: Router) -> DeploymentHa
         max_ongoing_requests=MOST_WAITING,
         ray_actor_options={"num_cpus": 0},
         graceful_shutdown_timeout_s=1.0,
-        request_router_config=RequestRouterConfig(
-            request_router_class=ROUTERS[router], request_routing_stats_period_s=scenario.poll_seconds
-        ),
+        request_router_config=router_settings(router, request_routing_stats_period_s=scenario.poll_seconds),
     )
     return serve.run(worker.bind(scenario, checkpoint), name=f"routing-{router}", route_prefix=None)

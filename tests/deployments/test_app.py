@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ray import cloudpickle
 
-from deployments.app import ROUTERS, actor_options, build, deployment_name, gateway_options, served
+from deployments.app import actor_options, build, deployment_name, gateway_options, served
 from deployments.autoscaling.config import ScalingConfig
 from deployments.autoscaling.trace import read_trace
 from deployments.config import (
@@ -20,6 +20,7 @@ from deployments.config import (
     RoutingConfig,
 )
 from deployments.document import ConfigError
+from deployments.routing.routers import ROUTERS
 from dllm_worker.models.checkpoint import describe, resolve_checkpoint
 
 CODE = "embedded:tiny-code"
@@ -85,7 +86,7 @@ def test_a_policy_that_cannot_be_used_is_refused_before_anything_starts() -> Non
 def test_every_router_can_be_had(router: Any) -> None:
     config = ClusterConfig(models=[model(PoolConfig())], routing=RoutingConfig(router=router))
     chosen = deployments_of(config)["worker:org--code:default"]._deployment_config.request_router_config
-    names = {"phase": "PhaseRouter", "default": "PowerOfTwoChoices", "round_robin": "RoundRobinRouter"}
+    names = {"phase": "PhaseRouter", "default": "PowerOfTwoChoicesRequestRouter", "round_robin": "RoundRobinRouter"}
     assert chosen.get_request_router_class().__name__ == names[router]
 
 
@@ -97,6 +98,11 @@ def test_what_replicas_are_asked_for_fits_an_answer(router: Any) -> None:
     for name, deployment in deployments_of(config).items():
         settings = cloudpickle.dumps(deployment._deployment_config)
         assert len(settings) < ANSWERED_BYTES / 2, name
+
+
+def test_gateways_have_the_router_that_serve_takes_behind_haproxy() -> None:
+    settings = deployments_of(ClusterConfig())["gateway"]._deployment_config.request_router_config
+    assert settings.is_default_request_router()
 
 
 def test_a_replica_is_placed_by_what_its_pool_asks_for() -> None:
