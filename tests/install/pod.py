@@ -10,7 +10,9 @@ import asyncio
 import os
 import shlex
 import signal
+import stat
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -175,6 +177,7 @@ def _file_system(container: Container, root: Path) -> Iterator[str]:
     place = shlex.quote(str(root))
     yield f"mkdir -p {place}; mount -t tmpfs tmpfs {place}; cd {place}; mkdir upper work root"
     yield "mount -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=work root"
+    yield from (f"chmod o+x root{shlex.quote(str(folder))}" for folder in _closed_folders())
     yield f"echo dllm:x:{container.user}:{container.group}::/tmp:/bin/sh >> root/etc/passwd"
     yield from (f"mount --rbind {each} root{each}" for each in MACHINE)
     yield "mount -t proc proc root/proc"
@@ -182,6 +185,14 @@ def _file_system(container: Container, root: Path) -> Iterator[str]:
         yield from _mounted(mount)
     if container.read_only:
         yield "mount -o remount,ro root"
+
+
+def _closed_folders() -> Iterator[Path]:
+    """Folders on the way to Python and to this program that only some users may pass, unlike those of an image."""
+    programs = [Path(sys.executable), Path(sys.executable).resolve(), Path(__file__)]
+    for folder in sorted({folder for program in programs for folder in program.parents}):
+        if not folder.stat().st_mode & stat.S_IXOTH:
+            yield folder
 
 
 def _mounted(mount: Mount) -> Iterator[str]:
