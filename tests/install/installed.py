@@ -180,7 +180,11 @@ class Installed:
             # A worker pod on which no replica runs has no proxy, by which it would be ready.
             if not (self.kubelet.is_alive(running) if is_worker else running.is_ready):
                 return False
-        return all(each["status"] == "RUNNING" for each in self.applications().values())
+        try:
+            return all(each["status"] == "RUNNING" for each in self.applications().values())
+        except httpx.HTTPError:
+            # The dashboard of a new head begins to listen before it can answer.
+            return False
 
     def _dashboard(self, method: str, serve_config: str | None = None) -> httpx.Response:
         url = f"http://{self.local(DASHBOARD, kuberay.head_service(self.service))}/api/serve/applications/"
