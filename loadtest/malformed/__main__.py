@@ -3,9 +3,10 @@
 One tenant sends what is broken, over HTTP and gRPC, as fast as it is answered. Another asks at a steady rate and knows
 what it has to be told; it does so alone before and after, beside the flood, and beside the same requests before
 anything is wrong with them. Its model is on a simulated device, which as an accelerator would takes no time of the
-processors that the flood takes. The run fails when the cluster calls any of it its own fault, when a gateway or a
-proxy grows, or when the other tenant is told anything else than without. The same seed draws the same requests. Prints
-a table on the error output, and JSON.
+processors that the flood takes; that of the first tenant decodes what is still valid, or with ``--accelerated`` is
+simulated too. The run fails when the cluster calls any of it its own fault, when a gateway or a proxy grows, or when
+the other tenant is told anything else than without. The same seed draws the same requests. Prints a table on the error
+output, and JSON.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ async def measure(config: ClusterConfig, options: argparse.Namespace) -> Report:
 def run(options: argparse.Namespace) -> Report:
     """The report of a cluster that is started for it."""
     prepare_environment(ClusterConfig())
-    config = configuration()
+    config = configuration(decodes=not options.accelerated)
     with redirect_stdout(sys.stderr), embedded_valkey() as state, ray_hosting(config, state.url):
         return asyncio.run(measure(config, options))
 
@@ -103,6 +104,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--clients", type=int, default=4, help="connections for each protocol")
     parser.add_argument("--per-second", type=float, default=math.inf, help="as fast as they are answered by default")
+    parser.add_argument(
+        "--accelerated", action="store_true", help="no model takes time of the processors, as on accelerators"
+    )
     parser.add_argument("--alone", type=float, default=60.0, help="seconds of the steady tenant by itself")
     parser.add_argument("--growth", type=float, default=MOST_GROWTH, help="the most that a process may grow")
     report = run(parser.parse_args(arguments))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import SecretStr
 
 from cluster.valkey import free_port
@@ -20,13 +22,17 @@ from loadtest.malformed.attacks import MODEL
 
 LOUD, QUIET = "mallory", "alice"
 KEYS = {tenant: make_key("test") for tenant in (LOUD, QUIET)}
+CHECKPOINT = f"embedded:{MODEL}"
 SIMULATED = "simulated"
 SIMULATION = SimulationConfig(floor_seconds=0.02, per_position_seconds=1e-4, steps=8.0)
 QUESTION = {"model": SIMULATED, "prompt": "def mean(values):\n", "max_tokens": 32, "seed": 1}
 
 
-def configuration() -> ClusterConfig:
-    """A cluster of a model for each of two tenants, of which one is limited."""
+def configuration(*, decodes: bool) -> ClusterConfig:
+    """A cluster of a model for each of two tenants, of which one is limited. ``decodes``: whether the model of that one
+    does, on the processors that all share; otherwise it is on a simulated device, as the other's.
+    """
+    simulated: dict[str, Any] = {"device": "simulated", "simulation": SIMULATION}
     pool = PoolConfig(cpus=0.2, threads=1, max_running=8, max_waiting=64)
     return ClusterConfig(
         http=HttpConfig(port=free_port()),
@@ -38,9 +44,7 @@ def configuration() -> ClusterConfig:
         ],
         keys=[KeyConfig(tenant=tenant, key=SecretStr(key)) for tenant, key in KEYS.items()],
         models=[
-            ModelConfig(id=MODEL, checkpoint=f"embedded:{MODEL}", pools=[pool]),
-            ModelConfig(
-                id=SIMULATED, checkpoint=f"embedded:{MODEL}", device="simulated", simulation=SIMULATION, pools=[pool]
-            ),
+            ModelConfig(id=MODEL, checkpoint=CHECKPOINT, pools=[pool], **({} if decodes else simulated)),
+            ModelConfig(id=SIMULATED, checkpoint=CHECKPOINT, pools=[pool], **simulated),
         ],
     )
