@@ -26,7 +26,7 @@ from deployments.autoscaling.sample import PoolSpec
 from deployments.config import ClusterConfig, GatewayConfig, GrpcConfig, ModelConfig, PoolConfig
 from deployments.document import ConfigError
 from deployments.execution.settings import ExecutionSettings
-from deployments.gateway.actor_classes import take_from_here
+from deployments.gateway.actor_classes import import_actor_classes
 from deployments.gateway.admin.app import create_admin_app
 from deployments.gateway.admin.server import serve_admin
 from deployments.gateway.app import Service, create_app, create_gateway, new_owner
@@ -88,7 +88,7 @@ class Gateway(GrpcMethods):
 
     def __init__(self, config: ClusterConfig, state_url: str, workers: Workers) -> None:
         listen_to_this_machine()
-        take_from_here()
+        import_actor_classes()
         log_lines()
         self._config = config
         models = {model.id: _serve_model(config, model, workers[model.id]) for model in config.models}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ray._private.worker import global_worker
 
 
-def take_from_here() -> None:
+def import_actor_classes() -> None:
     """Have Ray import the classes of actors in this process, and ask the head only for those that it cannot import.
 
     Each proxy gives the gateways a handle of itself. For its class Ray (2.60) asks the head, and holds a lock meanwhile

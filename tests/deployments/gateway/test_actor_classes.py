@@ -9,7 +9,7 @@ from ray._private import worker
 from ray.actor import ActorHandle
 from ray.exceptions import RayError
 
-from deployments.gateway.actor_classes import take_from_here
+from deployments.gateway.actor_classes import import_actor_classes
 from tests.deployments.rays import serving_ray
 
 pytestmark = pytest.mark.full
@@ -34,7 +34,7 @@ class Replica:
 
     def __init__(self, *, prepared: bool) -> None:
         if prepared:
-            take_from_here()
+            import_actor_classes()
         worker.global_worker.gcs_client = LostHead()
 
     def push(self, proxy: ActorHandle) -> str:

@@ -6,9 +6,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import pytest
+
+from deployments.errors import ServingError
 from deployments.state.client import CallSettings, Client
 from deployments.state.connect import _client
-from deployments.tenancy.limits.limiter import Levels, Limiter
+from deployments.tenancy.limits.limiter import Charge, Levels, Limiter
 from deployments.tenancy.tenant import Limits, Tenant
 from tests.deployments.state.servers import Place
 
@@ -21,6 +24,8 @@ MIDNIGHT = NOON + DAY / 2
 LEASE = 15.0
 
 DECEMBER = MIDNIGHT + 8 * DAY
+
+ONE = Charge(requests=1)
 
 
 @dataclass
@@ -57,3 +62,14 @@ async def remaining(limiter: Limiter, tenant: Tenant) -> dict[str, int]:
 def left(levels: Levels) -> dict[str, int]:
     """The same, of levels that were told."""
     return {name: level.remaining for name, level in levels.by_limit.items()}
+
+
+async def refused(
+    limiter: Limiter, tenant: Tenant, charge: Charge = ONE, concurrency: int = 1, id: str = "refused"
+) -> ServingError:
+    """What a reservation is refused with, which changes nothing."""
+    before = await limiter.levels(tenant.name, tenant.limits)
+    with pytest.raises(ServingError) as raised:
+        await limiter.reserve(tenant, id, charge, concurrency)
+    assert await limiter.levels(tenant.name, tenant.limits) == before
+    return raised.value

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from deployments import errors
-from deployments.errors import ConcurrencyExceeded, RateLimitExceeded, ServingError
+from deployments.errors import ConcurrencyExceeded, RateLimitExceeded
 from deployments.tenancy.limits.limiter import Charge, Level, Limiter
 from deployments.tenancy.limits.memory import MemoryLimiter
 from deployments.tenancy.limits.redis import RedisLimiter
@@ -21,15 +21,16 @@ from tests.deployments.tenancy.limits.limiters import (
     HOUR,
     LEASE,
     MIDNIGHT,
+    ONE,
     Clock,
     connected,
     left,
+    refused,
     remaining,
     tenant,
 )
 
 REDIS = (pytest.param(name, marks=pytest.mark.full) for name in ("redis-single", "redis-cluster"))
-ONE = Charge(requests=1)
 
 
 @pytest.fixture
@@ -47,17 +48,6 @@ async def limiter(request: pytest.FixtureRequest, place_of: PlaceOf, clock: Cloc
     client = connected(place)
     yield RedisLimiter(client, LEASE, clock)
     await client.close()
-
-
-async def refused(
-    limiter: Limiter, tenant: Tenant, charge: Charge = ONE, concurrency: int = 1, id: str = "refused"
-) -> ServingError:
-    """What a reservation is refused with, which changes nothing."""
-    before = await limiter.levels(tenant.name, tenant.limits)
-    with pytest.raises(ServingError) as raised:
-        await limiter.reserve(tenant, id, charge, concurrency)
-    assert await limiter.levels(tenant.name, tenant.limits) == before
-    return raised.value
 
 
 async def admitted(limiter: Limiter, tenant: Tenant, charge: Charge = ONE, places: int = 1) -> int:
